@@ -1,0 +1,98 @@
+"""Opens every picture once, remembers the verdict, and hashes its content.
+
+A verdict is kept by path, size and time of change, so that the second run of a pair, or the page
+that shows the folder, does not decode the same files again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.data.decode import decode_image
+from engine.errors import DataError
+from engine.files import write_text
+from engine.home import cache_folder
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found when a file was opened.
+
+    Attributes:
+        stamp: size and time of change of the file that was judged.
+        digest: BLAKE2b of the content, in hex.
+        reason: why the file cannot be used; empty where it can.
+    """
+
+    stamp: str
+    digest: str
+    reason: str
+
+
+def check_pictures(
+    folder: Path, files: Sequence[Path], progress: Progress = lambda done, total: None
+) -> dict[Path, Verdict]:
+    """Returns a verdict for each file, decoding those that were not judged before.
+
+    Args:
+        folder: the data set; verdicts are kept per data set.
+        files: the files to judge.
+        progress: called with the number judged so far and the number to judge.
+    """
+    store = cache_folder("checks") / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}.json"
+    known = _load(store)
+    verdicts: dict[Path, Verdict] = {}
+    fresh: list[Path] = []
+    for path in files:
+        verdict = known.get(str(path))
+        if verdict is not None and verdict.stamp == _stamp(path):
+            verdicts[path] = verdict
+        else:
+            fresh.append(path)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for done, (path, verdict) in enumerate(zip(fresh, pool.map(_judge, fresh), strict=True), 1):
+            verdicts[path] = verdict
+            progress(done, len(fresh))
+    if fresh:
+        _save(store, known | {str(path): verdict for path, verdict in verdicts.items()})
+    return verdicts
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "gone"
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _judge(path: Path) -> Verdict:
+    stamp = _stamp(path)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        decode_image(path)
+    except DataError as error:
+        return Verdict(stamp, "", str(error))
+    except OSError as error:
+        return Verdict(stamp, "", f"cannot be opened ({error.strerror or error})")
+    return Verdict(stamp, digest, "")
+
+
+def _load(store: Path) -> dict[str, Verdict]:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        entries = json.loads(store.read_text(encoding="utf-8"))
+        return {path: Verdict(**entry) for path, entry in entries.items()}
+    return {}
+
+
+def _save(store: Path, verdicts: dict[str, Verdict]) -> None:
+    entries = {path: asdict(verdict) for path, verdict in verdicts.items()}
+    write_text(store, json.dumps(entries))

@@ -1,0 +1,31 @@
+"""How a picture of any shape becomes a square."""
+
+from PIL import Image, ImageOps
+
+from engine.models.catalogue import BackboneRecord
+from engine.spec import Fit
+
+_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+def fit_picture(picture: Image.Image, size: int, fit: Fit, backbone: BackboneRecord) -> Image.Image:
+    """Returns the picture as a square of `size` px.
+
+    Args:
+        picture: RGB.
+        size: side of the square in px.
+        fit: `crop` resizes the shorter side to size / crop_fraction and keeps the centre, as the
+            backbone's own evaluation does; `squash` distorts; `pad` adds bars in the colour that
+            becomes zero after normalisation.
+        backbone: gives interpolation, crop fraction and mean.
+    """
+    resampling = _RESAMPLING[backbone.interpolation]
+    if fit == "squash":
+        return picture.resize((size, size), resampling)
+    if fit == "pad":
+        red, green, blue = (round(255 * channel) for channel in backbone.mean)
+        return ImageOps.pad(picture, (size, size), resampling, color=(red, green, blue))
+    scale = size / backbone.crop_fraction / min(picture.size)
+    width, height = (max(size, round(side * scale)) for side in picture.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return picture.resize((width, height), resampling).crop((left, top, left + size, top + size))

@@ -1,0 +1,141 @@
+"""Finds the images of a folder and the classes they are sorted into."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.data.decode import SUFFIXES
+from engine.errors import DataError
+
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "valid", "validation")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The files of a folder by class, before any of them was opened.
+
+    Attributes:
+        classes: names in alphabetical order; a class's index is its place here.
+        train: per class, the files to train on; also those to split when `val` is None.
+        val: per class, the files to validate on; None where the folder does not say.
+        left_out: files that are no pictures by their name.
+    """
+
+    classes: tuple[str, ...]
+    train: tuple[tuple[Path, ...], ...]
+    val: tuple[tuple[Path, ...], ...] | None
+    left_out: tuple[LeftOut, ...]
+
+
+def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
+    """Returns the images of train/<class>/* and val/<class>/*, or of <class>/*.
+
+    Raises:
+        DataError: there is no such folder, it has fewer than two classes, a class is empty, or
+            validation has a class that training does not have.
+    """
+    _require_folder(folder)
+    train_root = _child(folder, TRAIN_NAMES)
+    val_root = val_folder or (_child(folder, VAL_NAMES) if train_root else None)
+    if val_folder is not None:
+        _require_folder(val_folder)
+        val_root = _child(val_folder, VAL_NAMES) or val_folder
+    left_out: list[LeftOut] = []
+    by_class = _classes_of(train_root or folder, left_out)
+    _require_classes(by_class, train_root or folder)
+    val_by_class = _classes_of(val_root, left_out) if val_root else None
+    if val_by_class is not None:
+        _require_known(val_by_class, by_class, val_root)
+    classes = tuple(sorted(by_class))
+    return ImageFolder(
+        classes=classes,
+        train=tuple(by_class[name] for name in classes),
+        val=None if val_by_class is None else tuple(val_by_class.get(n, ()) for n in classes),
+        left_out=tuple(left_out),
+    )
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.exists():
+        raise DataError(f"There is no folder {folder}; check the path for a typing error.")
+    if not folder.is_dir():
+        raise DataError(f"{folder} is a file; give the folder that holds one folder a class.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"The folder {folder} may not be read; change its permissions.")
+
+
+def _child(folder: Path, names: Iterable[str]) -> Path | None:
+    wanted = set(names)
+    return next((c for c in _folders(folder) if c.name.lower() in wanted), None)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(c for c in folder.iterdir() if c.is_dir() and not _is_hidden(c))
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith((".", "__MACOSX"))
+
+
+def _classes_of(root: Path, left_out: list[LeftOut]) -> dict[str, tuple[Path, ...]]:
+    for child in sorted(root.iterdir()):
+        if child.is_file() and not _is_hidden(child):
+            left_out.append(LeftOut(str(child), "lies outside the class folders"))
+    return {folder.name: tuple(_pictures(folder, left_out)) for folder in _folders(root)}
+
+
+def _pictures(folder: Path, left_out: list[LeftOut]) -> Iterable[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent) / name
+            if _is_hidden(path) or name in {"Thumbs.db", "desktop.ini"}:
+                continue
+            if path.suffix.lower() in SUFFIXES:
+                yield path
+            else:
+                left_out.append(LeftOut(str(path), "not a picture, by its name"))
+
+
+def _require_classes(by_class: dict[str, tuple[Path, ...]], root: Path) -> None:
+    if len(by_class) < 2:
+        found = f"only the class {next(iter(by_class))!r}" if by_class else "no class folders"
+        raise DataError(
+            f"{root} has {found}; sort the images into at least two folders, one a class."
+        )
+    empty = sorted(name for name, files in by_class.items() if not files)
+    if empty:
+        raise DataError(
+            f"{root} has no pictures in {_listed(empty)}; add some, or remove the empty folder."
+        )
+
+
+def _require_known(
+    val_by_class: dict[str, tuple[Path, ...]],
+    by_class: dict[str, tuple[Path, ...]],
+    val_root: Path | None,
+) -> None:
+    unknown = sorted(set(val_by_class) - set(by_class))
+    if unknown:
+        raise DataError(
+            f"{val_root} has {_listed(unknown)}, for which there is nothing to train on; rename "
+            "or remove it, or add training images of it."
+        )
+    if not any(val_by_class.values()):
+        raise DataError(f"{val_root} has no pictures; add some, or remove the folder.")
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"the class{'es' if len(names) > 1 else ''} {shown}{more}"

@@ -1,0 +1,87 @@
+"""Batches of images in an order that depends on seed and epoch alone.
+
+Shapes: B images, C channels, H rows, W columns.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from engine.data.decode import decode_image
+from engine.data.manifest import Item
+from engine.data.transforms import EvalTransform
+
+Draw = tuple[int, int]
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class PictureDataset(Dataset[Batch]):
+    """Pictures read from their files; an item is asked for as (epoch, position)."""
+
+    def __init__(self, items: Sequence[Item], transform: EvalTransform, seed: int):
+        self.items = items
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        """Returns image (3, H, W), label and position of one picture."""
+        epoch, position = draw
+        item = self.items[position]
+        picture = decode_image(Path(item.path), at_least=self.transform.decode_size)
+        image_CHW = self.transform(picture, (self.seed, epoch, position))
+        return image_CHW, torch.tensor(item.label), torch.tensor(position)
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.items)
+
+
+class EpochBatches(Sampler[list[Draw]]):
+    """Batches of nearly equal size, shuffled anew in each epoch or in given order.
+
+    Equal sizes keep every image in every epoch without a last batch of one, on which BatchNorm
+    cannot train.
+    """
+
+    def __init__(self, num_items: int, batch_size: int, seed: int, shuffle: bool):
+        self.num_items = num_items
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 1
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return max(1, min(math.ceil(self.num_items / self.batch_size), self.num_items // 2))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yields the batches of the current `epoch` as lists of (epoch, position)."""
+        for positions in self.positions():
+            yield [(self.epoch, position) for position in positions.tolist()]
+
+    def positions(self) -> list[np.ndarray]:
+        """Returns the positions of each batch of the current `epoch`."""
+        order = np.arange(self.num_items)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_items)
+        return np.array_split(order, len(self))
+
+
+def picture_loader(
+    dataset: PictureDataset, batches: EpochBatches, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """Returns a loader that decodes in worker processes, kept alive between epochs."""
+    num_workers = min(8, max(1, (os.cpu_count() or 1) // 2))
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        persistent_workers=True,
+        pin_memory=pin_memory,
+    )

@@ -1,0 +1,87 @@
+"""Pictures as normalised tensors, with augmentation that depends on nothing but its seed.
+
+Shapes: C channels, H rows, W columns.
+"""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+
+from engine.data.fit import fit_picture
+from engine.models.catalogue import BackboneRecord
+from engine.spec import ImageSpec
+
+AUGMENTATION_MARGIN = 1.15
+
+
+class EvalTransform:
+    """The backbone's own preprocessing at the chosen size and fit, without randomness."""
+
+    def __init__(self, spec: ImageSpec, backbone: BackboneRecord):
+        self.spec = spec
+        self.backbone = backbone
+        self._to_tensor = v2.Compose(
+            [
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(list(backbone.mean), list(backbone.std)),
+            ]
+        )
+
+    def __call__(self, picture: Image.Image, seed: tuple[int, ...]) -> Tensor:
+        """Returns a normalised image (3, H, W); the seed is not used."""
+        square = fit_picture(picture, self.spec.size, self.spec.fit, self.backbone)
+        return self._to_tensor(square)  # type: ignore[no-any-return]
+
+    @property
+    def decode_size(self) -> int:
+        """Least side in px at which a picture must be decoded."""
+        return round(self.spec.size / self.backbone.crop_fraction)
+
+
+class TrainTransform(EvalTransform):
+    """The same preprocessing after random changes."""
+
+    def __init__(self, spec: ImageSpec, backbone: BackboneRecord):
+        super().__init__(spec, backbone)
+        self._augment = _augmentation(spec)
+
+    def __call__(self, picture: Image.Image, seed: tuple[int, ...]) -> Tensor:
+        """Returns a normalised image (3, H, W), changed as the seed decides.
+
+        Args:
+            picture: RGB.
+            seed: run's seed, epoch and image, so that the change is the same in every strategy,
+                on every worker and after a resume.
+        """
+        if self._augment is None:
+            return super().__call__(picture, seed)
+        margin = AUGMENTATION_MARGIN if self.spec.augmentation == "standard" else 1.0
+        side = round(self.spec.size * margin)
+        square = fit_picture(picture, side, self.spec.fit, self.backbone)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            return self._to_tensor(self._augment(square))  # type: ignore[no-any-return]
+
+    @property
+    def decode_size(self) -> int:
+        """Least side in px at which a picture must be decoded."""
+        return round(super().decode_size * AUGMENTATION_MARGIN)
+
+
+def _augmentation(spec: ImageSpec) -> v2.Transform | None:
+    if spec.augmentation == "none":
+        return None
+    if spec.augmentation == "flip":
+        return v2.RandomHorizontalFlip()
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(
+                spec.size, scale=(0.6, 1.0), interpolation=InterpolationMode.BICUBIC
+            ),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+        ]
+    )

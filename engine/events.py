@@ -1,0 +1,39 @@
+"""What a run tells the world while it goes on."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+Kind = Literal["status", "progress", "step", "epoch"]
+Status = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
+Value = float | int | str | None
+
+ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping")
+WORKING: tuple[Status, ...] = ("running", "stopping")
+
+
+@dataclass(frozen=True)
+class MetricEvent:
+    """One thing that happened in a run.
+
+    Attributes:
+        run_id: the run.
+        seq: counts up from 1 within the run, without gaps.
+        time: seconds since the Unix epoch when it happened.
+        kind: status, progress (preparation), step or epoch.
+        epoch: counts from 1; 0 before training starts.
+        step: optimiser steps since the start of the run.
+        values: metric keys such as `train/loss` and their values; an accuracy is a fraction.
+    """
+
+    run_id: str
+    seq: int
+    time: float
+    kind: Kind
+    epoch: int = 0
+    step: int = 0
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Returns the event as one JSON object on one line."""
+        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,81 @@
+"""A backbone with a head on it.
+
+Shapes: B images, C channels, H rows, W columns, D features, K classes.
+"""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+
+from engine.models.backbone import Backbone, build_backbone
+from engine.spec import ModelSpec
+
+
+class Classifier(nn.Module):
+    """Backbone, then head: images in, logits out."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Returns logits (B, K) of normalised images (B, 3, H, W)."""
+        return self.head(self.backbone(images_BCHW))  # type: ignore[no-any-return]
+
+    def set_trainable(self, stage_names: Collection[str]) -> None:
+        """Lets the named stages and the head learn, and freezes the others.
+
+        A frozen stage keeps no gradient from an earlier phase, which the optimiser would apply.
+        """
+        for name, stage in self.backbone.stages.items():
+            stage.requires_grad_(name in stage_names)
+            if name not in stage_names:
+                for parameter in stage.parameters():
+                    parameter.grad = None
+
+    def train_stages(self, stage_names: Collection[str]) -> None:
+        """Puts the named stages and the head in training mode, all others in eval mode.
+
+        Freezing weights does not stop BatchNorm from updating its statistics: eval mode does.
+        """
+        self.train()
+        for name, stage in self.backbone.stages.items():
+            stage.train(name in stage_names)
+
+
+def build_head(spec: ModelSpec, num_features: int, num_classes: int) -> nn.Sequential:
+    """Returns a head that maps features (B, D) to logits (B, K)."""
+    if spec.head == "linear":
+        return nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(num_features, num_classes))
+    return nn.Sequential(
+        nn.Dropout(spec.dropout),
+        nn.Linear(num_features, spec.hidden_units),
+        nn.ReLU(),
+        nn.Dropout(spec.dropout),
+        nn.Linear(spec.hidden_units, num_classes),
+    )
+
+
+def build_classifier(spec: ModelSpec, num_classes: int, seed: int) -> Classifier:
+    """Returns a pre-trained backbone under a fresh head.
+
+    The generator is seeded just before the head is built, so that every strategy with the same
+    seed starts from the same head.
+
+    Raises:
+        WeightsError: the pre-trained weights are missing or do not fit.
+    """
+    backbone = build_backbone(spec.backbone)
+    torch.manual_seed(seed)
+    return Classifier(backbone, build_head(spec, backbone.record.num_features, num_classes))
+
+
+def count_parameters(model: nn.Module, trainable_only: bool = False) -> int:
+    """Returns the number of learnable numbers in a model."""
+    return sum(
+        parameter.numel()
+        for parameter in model.parameters()
+        if parameter.requires_grad or not trainable_only
+    )

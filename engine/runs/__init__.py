@@ -1,0 +1,1 @@
+"""Runs: the store, the queue, the processes that train."""

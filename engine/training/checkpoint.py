@@ -1,0 +1,99 @@
+"""The best weights of a run, with all that is needed to use them, in one safetensors file."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.errors import WeightsError
+from engine.files import replacing
+from engine.models.classifier import Classifier, build_classifier
+from engine.spec import RunSpec
+
+HEADER_KEY = "thaw"
+WRITE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class CheckpointHeader:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        spec: the run's spec, as plain data.
+        classes: names in the order of the logits.
+        epoch: when the weights were taken; counts from 1.
+        val_accuracy: fraction of validation images that they get right.
+    """
+
+    spec: dict[str, object]
+    classes: tuple[str, ...]
+    epoch: int
+    val_accuracy: float
+
+
+class BestCheckpoint:
+    """Keeps the weights of the best epoch, and writes them at most every few seconds.
+
+    Holding back saves a run of very short epochs from writing the same file many times a second;
+    only what can change is copied, so a frozen backbone costs nothing.
+    """
+
+    def __init__(self, file: Path, model: Classifier, trained_stages: frozenset[str]):
+        self.file = file
+        self.header: CheckpointHeader | None = None
+        self._model = model
+        self._frozen = tuple(
+            f"backbone.stages.{name}."
+            for name in model.backbone.stages
+            if name not in trained_stages
+        )
+        self._weights: dict[str, Tensor] = {}
+        self._unwritten = False
+        self._written_at = 0.0
+
+    def take(self, header: CheckpointHeader) -> None:
+        """Copies the model's weights as the best so far."""
+        self.header = header
+        self._weights = {
+            name: tensor.detach().clone()
+            for name, tensor in self._model.state_dict().items()
+            if not name.startswith(self._frozen)
+        }
+        self._unwritten = True
+        if time.monotonic() - self._written_at >= WRITE_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the best weights, where there are any that are not written yet."""
+        if not self._unwritten or self.header is None:
+            return
+        weights = self._model.state_dict() | self._weights
+        tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
+        with replacing(self.file) as part:
+            save_file(tensors, part, {HEADER_KEY: json.dumps(asdict(self.header))})
+        self._unwritten = False
+        self._written_at = time.monotonic()
+
+
+def load_checkpoint(file: Path) -> tuple[Classifier, CheckpointHeader]:
+    """Returns the model in eval mode and what its checkpoint says.
+
+    Raises:
+        WeightsError: the file is missing, damaged or not a checkpoint of Thaw.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            header = CheckpointHeader(**json.loads(opened.metadata()[HEADER_KEY]))
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{file} is missing, damaged or not a checkpoint of Thaw ({error}); choose another."
+        ) from error
+    spec = RunSpec.parse(header.spec)
+    model = build_classifier(spec.model, len(header.classes), spec.seed)
+    model.load_state_dict(tensors)
+    return model.eval(), header

@@ -1,0 +1,36 @@
+"""Where a run computes, and what it used of it."""
+
+import sys
+
+import psutil
+import torch
+
+from engine.errors import TrainingError
+from engine.spec import Device
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """Returns the device that a spec asks for; `auto` takes a CUDA GPU where there is one.
+
+    Raises:
+        TrainingError: CUDA was asked for and is not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(
+            "The spec asks for device cuda, but PyTorch finds no CUDA GPU here; use auto or cpu."
+        )
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Returns the most memory used so far: of the GPU on CUDA, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 2**20)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

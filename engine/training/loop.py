@@ -1,0 +1,141 @@
+"""One epoch of training and one of validation.
+
+Shapes: B images, N images of the split, K classes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from engine.errors import TrainingError
+from engine.events import Value
+from engine.training.metrics import EpochMetrics
+from engine.training.optimisers import learning_rates
+from engine.training.reporter import Reporter, StopTrainingError
+from engine.training.sources import Source
+
+MAX_STEP_EVENTS = 5000
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class StepLog:
+    """Tells of every step, or of the mean of a few where a run has very many.
+
+    Attributes:
+        reporter: is told.
+        every: steps a report covers.
+    """
+
+    reporter: Reporter
+    every: int
+    _loss: float = 0.0
+    _correct: int = 0
+    _images: int = 0
+    _started: float = 0.0
+
+    @classmethod
+    def for_run(cls, reporter: Reporter, num_steps: int) -> "StepLog":
+        """Returns a log that makes at most MAX_STEP_EVENTS reports in a run."""
+        return cls(reporter, every=max(1, math.ceil(num_steps / MAX_STEP_EVENTS)))
+
+    def add(
+        self, epoch: int, step: int, loss: float, correct: int, images: int, rates: dict[str, float]
+    ) -> None:
+        """Counts a step and reports when it is time."""
+        self._loss += loss * images
+        self._correct += correct
+        self._images += images
+        if step % self.every:
+            return
+        now = time.perf_counter()
+        values: Mapping[str, Value] = {
+            "train/loss": self._loss / self._images,
+            "train/accuracy": self._correct / self._images,
+            "images_per_second": self._images / max(now - self._started, 1e-9),
+            **rates,
+        }
+        self.reporter.emit("step", epoch, step, values)
+        self.restart(now)
+
+    def restart(self, now: float) -> None:
+        """Forgets the steps counted so far; the clock starts at `now` (perf_counter seconds)."""
+        self._loss, self._correct, self._images, self._started = 0.0, 0, 0, now
+
+
+def train_one_epoch(
+    epoch: int,
+    forward: Forward,
+    source: Source,
+    criterion: nn.Module,
+    optimiser: Optimizer,
+    scheduler: LRScheduler,
+    metrics: EpochMetrics,
+    log: StepLog,
+) -> None:
+    """Takes one optimiser step a batch.
+
+    Raises:
+        TrainingError: the loss is not a finite number.
+        StopTrainingError: the run was asked to stop.
+    """
+    log.restart(time.perf_counter())
+    for index, (inputs, labels_B, _) in enumerate(source.epoch(epoch), start=1):
+        step = (epoch - 1) * source.num_batches + index
+        rates = learning_rates(optimiser)
+        logits_BK = forward(inputs)
+        loss = criterion(logits_BK, labels_B)
+        loss_value = float(loss.detach())
+        if not math.isfinite(loss_value):
+            raise TrainingError(_not_finite("training", loss_value, epoch, step, rates))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        scheduler.step()
+        metrics.update(loss, logits_BK, labels_B)
+        correct = int((logits_BK.argmax(dim=1) == labels_B).sum())
+        log.add(epoch, step, loss_value, correct, len(labels_B), rates)
+        if log.reporter.should_stop():
+            raise StopTrainingError
+
+
+@torch.inference_mode()
+def evaluate(
+    epoch: int,
+    forward: Forward,
+    source: Source,
+    criterion: nn.Module,
+    metrics: EpochMetrics,
+    reporter: Reporter,
+) -> Tensor:
+    """Returns the logits (N, K) of every validation image, in the manifest's order.
+
+    Raises:
+        TrainingError: the mean loss is not a finite number.
+        StopTrainingError: the run was asked to stop.
+    """
+    collected: list[Tensor] = []
+    for inputs, labels_B, _ in source.epoch(1):
+        logits_BK = forward(inputs)
+        metrics.update(criterion(logits_BK, labels_B), logits_BK, labels_B)
+        collected.append(logits_BK.cpu())
+        if reporter.should_stop():
+            raise StopTrainingError
+    logits_NK = torch.cat(collected)
+    if not bool(torch.isfinite(logits_NK).all()):
+        raise TrainingError(_not_finite("validation", math.nan, epoch, 0, {}))
+    return logits_NK
+
+
+def _not_finite(split: str, loss: float, epoch: int, step: int, rates: dict[str, float]) -> str:
+    where = f"epoch {epoch}" + (f", step {step}" if step else "")
+    rate = f" (it was {max(rates.values()):.1e})" if rates else ""
+    name = "NaN" if math.isnan(loss) else "infinite"
+    return f"The {split} loss became {name} in {where}; lower the learning rate{rate}."

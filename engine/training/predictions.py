@@ -1,0 +1,64 @@
+"""What a run's best epoch says about each validation image. No torch is imported here.
+
+Shapes: N validation images, K classes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.files import replacing
+
+FILE_NAME = "predictions.npz"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and probabilities in the order of the manifest's `val`.
+
+    Attributes:
+        labels_N: true class indices.
+        probabilities_NK: softmax of the logits, float32.
+        epoch: the epoch that made them; counts from 1.
+    """
+
+    labels_N: NDArray[np.int64]  # noqa: N815
+    probabilities_NK: NDArray[np.float32]  # noqa: N815
+    epoch: int
+
+    @property
+    def predicted_N(self) -> NDArray[np.int64]:  # noqa: N802
+        """Returns the most probable class of each image."""
+        return self.probabilities_NK.argmax(axis=1)
+
+    def save(self, folder: Path) -> None:
+        """Writes them into a run's folder, whole or not at all."""
+        with replacing(folder / FILE_NAME) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                labels=self.labels_N,
+                probabilities=self.probabilities_NK,
+                epoch=np.int64(self.epoch),
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> "Predictions | None":
+        """Returns the predictions in a run's folder, or None where it has none yet."""
+        file = folder / FILE_NAME
+        if not file.is_file():
+            return None
+        with np.load(file, allow_pickle=False) as arrays:
+            return cls(arrays["labels"], arrays["probabilities"], int(arrays["epoch"]))
+
+
+def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
+    """Returns counts (K, K): rows are true classes, columns predicted ones."""
+    from sklearn.metrics import confusion_matrix as count
+
+    num_classes = predictions.probabilities_NK.shape[1]
+    matrix: NDArray[np.int64] = count(
+        predictions.labels_N, predictions.predicted_N, labels=list(range(num_classes))
+    )
+    return matrix

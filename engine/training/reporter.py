@@ -1,0 +1,60 @@
+"""How training tells what happens, and learns that it should stop."""
+
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from engine.events import Kind, Value
+
+PROGRESS_SECONDS = 0.25
+
+
+class StopTrainingError(Exception):
+    """Raised inside training when a person asked the run to stop."""
+
+
+class Reporter(Protocol):
+    """What the training loop needs to know of the world outside."""
+
+    def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
+        """Records an event; must not hold up training."""
+
+    def should_stop(self) -> bool:
+        """Returns whether the run was asked to stop."""
+
+
+class Preparation:
+    """Progress of what goes before the first epoch, a few times a second."""
+
+    def __init__(self, reporter: Reporter, task: str, total: int):
+        self._reporter = reporter
+        self._task = task
+        self._total = total
+        self._done = 0
+        self._started = time.perf_counter()
+        self._told = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Images done so far by the time it took."""
+        return self._done / max(time.perf_counter() - self._started, 1e-9)
+
+    def advance(self, num_images: int) -> None:
+        """Counts images as done.
+
+        Raises:
+            StopTrainingError: the run was asked to stop.
+        """
+        self._done += num_images
+        now = time.perf_counter()
+        if now - self._told >= PROGRESS_SECONDS or self._done >= self._total:
+            self._told = now
+            values: dict[str, Value] = {
+                "task": self._task,
+                "done": self._done,
+                "total": self._total,
+                "images_per_second": self.images_per_second,
+            }
+            self._reporter.emit("progress", 0, 0, values)
+        if self._reporter.should_stop():
+            raise StopTrainingError
