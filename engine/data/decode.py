@@ -58,6 +58,6 @@ def _scale_deep_grey(picture: Image.Image) -> Image.Image:
     values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
     if picture.mode.startswith("I;16") or (picture.mode == "I" and values.max() > 255):
         values = values / 257.0
-    elif picture.mode == "F" and 0.0 <= values.min() and values.max() <= 1.0:
+    elif picture.mode == "F" and values.min() >= 0.0 and values.max() <= 1.0:
         values = values * 255.0
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))

@@ -57,9 +57,7 @@ class Manifest:
         )
 
 
-def build_manifest(
-    spec: DataSpec, progress: Progress = lambda done, total: None
-) -> Manifest:
+def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None) -> Manifest:
     """Returns the images of a spec, each opened and found good, split as the spec says.
 
     Raises:

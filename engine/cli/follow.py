@@ -1,0 +1,131 @@
+"""Follows a run in the terminal, from the store's events alone."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from engine.cli.app import percent, seconds
+from engine.events import MetricEvent
+from engine.insight.compare import report
+from engine.runs.queue import tend
+from engine.runs.store import Run, Store
+
+POLL_SECONDS = 0.1
+TEND_SECONDS = 3.0
+
+
+def follow(store: Store, run: Run, quiet: bool = False) -> Run:
+    """Shows a run's progress on stderr until it ends, and returns it as it ended.
+
+    The first Ctrl-C asks the run to stop; a second one leaves it to itself.
+
+    Args:
+        store: holds the run.
+        run: queued or running.
+        quiet: show nothing.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=quiet,
+    ) as progress:
+        view = _View(progress, run)
+        run = _watch(store, run, view)
+    _say_end(console, store, run)
+    return run
+
+
+def _watch(store: Store, run: Run, view: "_View") -> Run:
+    seen, tended, asked = 0, time.monotonic(), False
+    while True:
+        try:
+            run = store.run(run.id)
+            for event in store.events(run.id, after=seen):
+                seen = event.seq
+                view.show(event)
+            if not run.is_active:
+                return run
+            if run.status == "queued":
+                view.waiting(store.num_waiting_before(run))
+            if time.monotonic() - tended > TEND_SECONDS:
+                tended = time.monotonic()
+                tend(store)
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            if asked:
+                raise
+            asked = True
+            view.say("Stopping after the present step; press Ctrl-C again to leave it running.")
+            store.request_stop(run.id)
+
+
+class _View:
+    """Turns events into a progress bar and a line an epoch."""
+
+    def __init__(self, progress: Progress, run: Run):
+        self._progress = progress
+        self._num_epochs = run.spec.training.epochs
+        self._task: TaskID = progress.add_task("starting", total=1, unit="")
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False)
+
+    def waiting(self, num_before: int) -> None:
+        self._bar(f"waiting for {num_before} other run{'s' if num_before != 1 else ''}", 0, 1, "")
+
+    def _bar(self, text: str, done: float, total: float, unit: str) -> None:
+        self._progress.update(self._task, description=text, completed=done, total=total, unit=unit)
+
+    def show(self, event: MetricEvent) -> None:
+        values = event.values
+        if event.kind == "progress" and "total" in values:
+            done, total = float(values["done"] or 0), float(values["total"] or 1)
+            self._bar(str(values["task"]), done, total, "images")
+        elif event.kind == "progress" and values.get("task") == "ready":
+            self.say(_facts(event))
+        elif event.kind == "progress":
+            self._bar(str(values["task"]), 0, 1, "")
+        elif event.kind == "epoch":
+            self._bar("training", event.epoch, self._num_epochs, "epochs")
+            self.say(_epoch_line(event))
+
+
+def _facts(event: MetricEvent) -> str:
+    values = event.values
+    left_out = f", {values['left_out']} files left out" if values["left_out"] else ""
+    return (
+        f"{values['train_images']} images to train on, {values['val_images']} to validate on, "
+        f"{values['classes']} classes{left_out}; {values['trainable_parameters']:,} of "
+        f"{values['total_parameters']:,} parameters learn, on {values['device']}"
+    )
+
+
+def _epoch_line(event: MetricEvent) -> str:
+    values = event.values
+    return (
+        f"epoch {event.epoch:>3}  train loss {values['train/loss']:.3f}  "
+        f"accuracy {percent(float(values['train/accuracy'] or 0))}  |  "
+        f"val loss {values['val/loss']:.3f}  "
+        f"accuracy {percent(float(values['val/accuracy'] or 0))}  "
+        f"F1 {values['val/f1']:.3f}  ({values['seconds']:.1f} s)"
+    )
+
+
+def _say_end(console: Console, store: Store, run: Run) -> None:
+    result = report(store, run)
+    reason = f": {run.reason}" if run.reason else ""
+    console.print(f"Run {run.id} {run.status}{reason}", highlight=False, soft_wrap=True)
+    if result.best is not None:
+        console.print(
+            f"Best validation accuracy {percent(result.best_val_accuracy)} in epoch "
+            f"{result.best_epoch}, after {seconds(result.seconds_to_best)}",
+            highlight=False,
+        )
+    if run.summary.get("checkpoint"):
+        console.print(f"Checkpoint {run.summary['checkpoint']}", highlight=False, soft_wrap=True)

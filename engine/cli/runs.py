@@ -1,0 +1,171 @@
+"""`thaw runs`, `show`, `compare`, `stop`, `doctor`: what is in the store."""
+
+import platform
+import sqlite3
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from engine import __version__
+from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
+from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
+from engine.runs.database import database_url
+from engine.runs.queue import num_gpus, num_slots, tend
+from engine.runs.store import Store
+
+JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+RunArgument = Annotated[str, typer.Argument(help="A run's id, or as much of it as is unique.")]
+
+
+@app.command("runs")
+def list_runs(json_output: JsonOption = False) -> None:
+    """List all runs, newest first.
+
+    Example: `thaw runs`
+    """
+    store = Store()
+    tend(store)
+    reports = [report(store, run) for run in store.all_runs()]
+    if json_output:
+        print_json([_without_epochs(one) for one in reports])
+        return
+    if not reports:
+        console.print("No runs yet. Start with: thaw train --data DIR, or open the dashboard: thaw")
+        return
+    table = Table("run", "name", "status", "best val accuracy", "epoch", "time", box=None)
+    for one in reports:
+        table.add_row(
+            one.run.id,
+            one.run.name,
+            one.run.status,
+            percent(one.best_val_accuracy),
+            str(one.best_epoch or "–"),
+            seconds(one.seconds),
+        )
+    console.print(table)
+
+
+def _without_epochs(one: RunReport) -> dict[str, Any]:
+    return {key: value for key, value in one.to_dict().items() if key not in {"epochs", "spec"}}
+
+
+@app.command()
+def show(run: RunArgument, json_output: JsonOption = False) -> None:
+    """Show one run: its settings, its epochs, how it ended.
+
+    Example: `thaw show 3f9a2c1b`
+    """
+    store = Store()
+    tend(store)
+    one = report(store, store.run(run))
+    if json_output:
+        print_json(one.to_dict())
+        return
+    reason = f": {one.run.reason}" if one.run.reason else ""
+    console.print(f"{one.run.name} ({one.run.id}) {one.run.status}{reason}", highlight=False)
+    settings = Table("setting", "value", box=None)
+    for name, value in one.run.spec.flat().items():
+        settings.add_row(name, str(value))
+    console.print(settings)
+    epochs = Table("epoch", "train loss", "train acc.", "val loss", "val acc.", "F1", box=None)
+    for event in one.to_dict()["epochs"]:
+        epochs.add_row(
+            str(event["epoch"]),
+            f"{event['train_loss']:.3f}",
+            percent(event["train_accuracy"]),
+            f"{event['val_loss']:.3f}",
+            percent(event["val_accuracy"]),
+            f"{event['val_f1']:.3f}",
+        )
+    console.print(epochs)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Two runs or more, by id.")],
+    json_output: JsonOption = False,
+) -> None:
+    """Put runs side by side: results first, then the settings that differ.
+
+    Example: `thaw compare 3f9a2c1b 77d01e52`
+    """
+    if len(runs) < 2:
+        raise typer.BadParameter("give at least two runs; `thaw runs` lists them")
+    store = Store()
+    tend(store)
+    reports = [report(store, store.run(run)) for run in runs]
+    settings = compare_settings([one.run for one in reports])
+    warnings = fairness_warnings(reports)
+    if json_output:
+        differing = {row.name: list(row.values) for row in settings if row.differs}
+        documents = [one.to_dict() for one in reports]
+        print_json({"runs": documents, "differing_settings": differing, "warnings": warnings})
+        return
+    for warning in warnings:
+        console.print(f"[yellow]{warning}[/yellow]")
+    table = Table("", *(f"{one.run.name} ({one.run.id})" for one in reports), box=None)
+    table.add_row("status", *(one.run.status for one in reports))
+    table.add_row("best val accuracy", *(percent(one.best_val_accuracy) for one in reports))
+    table.add_row("in epoch", *(str(one.best_epoch or "–") for one in reports))
+    table.add_row("time to it", *(seconds(one.seconds_to_best) for one in reports))
+    table.add_row("time in all", *(seconds(one.seconds) for one in reports))
+    trained = (one.run.summary.get("trainable_parameters") for one in reports)
+    table.add_row("parameters trained", *(f"{n:,}" if n is not None else "–" for n in trained))
+    for row in settings:
+        if row.differs:
+            table.add_row(row.name, *(str(value) for value in row.values))
+    console.print(table)
+
+
+@app.command()
+def stop(run: RunArgument) -> None:
+    """Stop a run after its present step; its best epoch is kept.
+
+    Example: `thaw stop 3f9a2c1b`
+    """
+    store = Store()
+    tend(store)
+    found = store.run(run)
+    if not found.is_active:
+        console.print(f"Run {found.id} has already ended: {found.status}.")
+        return
+    store.request_stop(found.id)
+    console.print(f"Run {found.id} was asked to stop.")
+
+
+@app.command()
+def doctor(json_output: JsonOption = False) -> None:
+    """Say what Thaw found on this machine, and whether the store is sound.
+
+    Example: `thaw doctor`
+    """
+    import torch
+
+    store = Store()
+    is_sqlite = store.engine.dialect.name == "sqlite"
+    with store.engine.connect() as connection:
+        journal = sound = "–"
+        if is_sqlite:
+            journal = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
+            sound = str(connection.exec_driver_sql("PRAGMA integrity_check").scalar())
+    facts = {
+        "thaw": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gpus": num_gpus(),
+        "runs_at_once": num_slots(),
+        "store": database_url().rpartition("@")[2],
+        "sqlite": sqlite3.sqlite_version,
+        "journal": f"{journal} (no write-ahead log: safe with several writers on any SQLite)"
+        if is_sqlite
+        else "–",
+        "integrity": sound,
+    }
+    if json_output:
+        print_json(facts)
+        return
+    table = Table(box=None, show_header=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), str(value))
+    console.print(table)

@@ -1,0 +1,61 @@
+"""Processes that outlive the one that started them, and whether they still live."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+_STARTED: list["subprocess.Popen[bytes]"] = []
+
+
+def host_name() -> str:
+    """Returns this machine's name, by which a process id is qualified."""
+    return socket.gethostname()
+
+
+def start_detached(
+    arguments: list[str], log: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Starts `python -m ...` in a session of its own; closing the page or a shell leaves it alone.
+
+    Args:
+        arguments: what follows `python -m`.
+        log: file that its output is appended to.
+        environment: its whole environment; this process's by default.
+    """
+    _STARTED[:] = [child for child in _STARTED if child.poll() is None]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=dict(environment) if environment is not None else None,
+        )
+    _STARTED.append(child)
+    return child
+
+
+def process_started(pid: int) -> float | None:
+    """Returns when a living process started (seconds since the Unix epoch), None if it is gone.
+
+    A zombie, which is dead but not yet collected by its parent, counts as gone.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Returns whether this very process lives, not a stranger that was given its number."""
+    now_started = process_started(pid)
+    return now_started is not None and abs(now_started - started) < 1.0

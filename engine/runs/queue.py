@@ -1,0 +1,91 @@
+"""The queue: which runs wait, which go on, and who looks after them."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+
+from engine.errors import SpecError
+from engine.events import WORKING
+from engine.home import thaw_home
+from engine.runs.process import host_name, is_alive, start_detached
+from engine.runs.store import Run, Store
+from engine.spec import RunSpec
+
+SILENT_SECONDS = 12.0
+
+
+def num_slots() -> int:
+    """Returns how many runs may go on at once: THAW_MAX_RUNS, or one a GPU, or 1.
+
+    Raises:
+        SpecError: THAW_MAX_RUNS is not a whole number of at least 1.
+    """
+    wanted = os.environ.get("THAW_MAX_RUNS")
+    if wanted is None:
+        return max(1, num_gpus())
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise SpecError(f"THAW_MAX_RUNS is {wanted!r}; it must be a whole number of at least 1.")
+    return int(wanted)
+
+
+def num_gpus() -> int:
+    """Returns the number of CUDA GPUs that runs may use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in {"", "-1"}])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def enqueue(store: Store, named_specs: Sequence[tuple[str, RunSpec]]) -> list[Run]:
+    """Puts runs of one group in the queue and sees to it that they start by themselves."""
+    num_slots()
+    added = store.add_runs(named_specs)
+    start_supervisor()
+    return added
+
+
+def start_supervisor() -> None:
+    """Starts the process that starts waiting runs; it ends at once where one is at work."""
+    start_detached(["engine.runs.supervisor"], thaw_home() / "supervisor.log")
+
+
+def tend(store: Store) -> None:
+    """Brings the store in line with reality: marks dead runs, and starts waiting ones.
+
+    Whoever looks at runs calls this first, so that after a crash or a reboot the first look finds
+    true statuses.
+    """
+    mark_interrupted(store)
+    if any(run.status == "queued" for run in store.all_runs(("queued",))):
+        start_supervisor()
+
+
+def mark_interrupted(store: Store) -> list[str]:
+    """Marks runs whose process is gone, and returns their ids."""
+    gone: list[str] = []
+    for run in store.all_runs(WORKING):
+        reason = _why_dead(run)
+        if reason and store.set_status(run.id, "interrupted", reason, only_from=WORKING):
+            gone.append(run.id)
+    return gone
+
+
+def _why_dead(run: Run) -> str:
+    here = run.host == host_name()
+    if run.pid is not None and run.pid_started is not None and here:
+        if is_alive(run.pid, run.pid_started):
+            return ""
+        return "The training process ended without a word: it was killed or the machine went down."
+    if time.time() - (run.beat_at or 0.0) <= SILENT_SECONDS:
+        return ""
+    return f"The training process gave no sign of life for {SILENT_SECONDS:.0f} seconds."

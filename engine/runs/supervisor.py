@@ -1,0 +1,85 @@
+"""The process that starts waiting runs and notices when a training process dies.
+
+It imports no torch, lives only while there is something to look after, and there is one a
+THAW_HOME. If it is killed, training goes on, and whoever looks at the runs next starts another.
+
+Run as `python -m engine.runs.supervisor`.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from filelock import FileLock, Timeout
+
+from engine.errors import ThawError
+from engine.events import WORKING
+from engine.home import run_folder, thaw_home
+from engine.runs.process import host_name, process_started, start_detached
+from engine.runs.queue import mark_interrupted, num_gpus, num_slots
+from engine.runs.store import Store
+
+POLL_SECONDS = 0.2
+LOCK_SECONDS = 10.0
+
+
+def main() -> int:
+    """Looks after the queue until it is empty; returns the exit code.
+
+    Waits for the lock rather than giving up at once: the one who holds it may be about to leave,
+    after it saw an empty queue and before the run came that this process was started for.
+    """
+    try:
+        with FileLock(thaw_home() / "supervisor.lock", timeout=LOCK_SECONDS):
+            _look_after(Store())
+    except Timeout:
+        return 0
+    except ThawError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _look_after(store: Store) -> None:
+    slots = num_slots()
+    workers: dict[str, subprocess.Popen[bytes]] = {}
+    while True:
+        for run_id in [run_id for run_id, worker in workers.items() if worker.poll() is not None]:
+            _bury(store, run_id, workers.pop(run_id).returncode)
+        mark_interrupted(store)
+        while (claimed := store.claim_next(slots, host_name())) is not None:
+            workers[claimed[0]] = _start_worker(store, *claimed)
+        if not workers and not store.all_runs(("queued", *WORKING)):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[bytes]":
+    environment = dict(os.environ)
+    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    gpus = num_gpus()
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[slot % gpus]
+    log = run_folder(run_id) / "worker.log"
+    worker = start_detached(["engine.runs.worker", run_id], log, environment)
+    started = process_started(worker.pid)
+    if started is not None:
+        store.set_process(run_id, host_name(), worker.pid, started)
+    return worker
+
+
+def _bury(store: Store, run_id: str, exit_code: int) -> None:
+    """Gives a run a truthful end where its process left without doing so."""
+    if exit_code < 0:
+        reason = f"The training process was killed (signal {-exit_code})."
+        store.set_status(run_id, "interrupted", reason, only_from=WORKING)
+    else:
+        log = run_folder(run_id) / "worker.log"
+        reason = f"The training process ended with exit code {exit_code}; its output is in {log}."
+        store.set_status(run_id, "failed", reason, only_from=WORKING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The process that trains one run: `python -m engine.runs.worker RUN_ID`."""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ThawError
+from engine.events import Value
+from engine.files import write_text
+from engine.home import run_folder
+from engine.runs.process import host_name, process_started
+from engine.runs.store import Run, Store
+from engine.runs.writer import EventWriter
+
+TRACEBACK_FILE = "traceback.txt"
+SPEC_FILE = "spec.json"
+
+
+class SummaryWriter(EventWriter):
+    """An event writer that also keeps the run's summary up to date."""
+
+    def __init__(self, store: Store, run_id: str):
+        super().__init__(store, run_id)
+        self.facts: dict[str, Any] = {}
+
+    def emit(self, kind: Any, epoch: int, step: int, values: Any) -> None:
+        """Takes an event down, and what it says of the run as a whole."""
+        if values.get("task") == "ready":
+            self.facts |= {name: value for name, value in values.items() if name != "task"}
+            self._store.add_to_summary(self._run_id, self.facts)
+        super().emit(kind, epoch, step, values)
+
+
+def main(run_id: str) -> int:
+    """Trains a run and gives it its final status; returns the exit code."""
+    store = Store()
+    run = store.run(run_id)
+    started = process_started(os.getpid())
+    store.set_process(run.id, host_name(), os.getpid(), started or 0.0)
+    folder = run_folder(run.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
+    writer = SummaryWriter(store, run.id)
+    signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
+    try:
+        _train(store, run, folder, writer)
+    except ThawError as error:
+        _fail(store, run, folder, writer, str(error))
+    except Exception as error:
+        text = str(error).strip()
+        first_line = text.splitlines()[0] if text else "no message"
+        reason = (
+            f"Training failed with {type(error).__name__}: {first_line}; the traceback is in "
+            f"{folder / TRACEBACK_FILE}."
+        )
+        _fail(store, run, folder, writer, reason)
+    return 0
+
+
+def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
+    told: dict[str, Value] = {"task": "loading PyTorch"}
+    writer.emit("progress", 0, 0, told)
+    from engine.training.trainer import CHECKPOINT_FILE, train
+
+    outcome = train(run.spec, folder, writer)
+    writer.close()
+    checkpoint = folder / CHECKPOINT_FILE
+    store.set_status(
+        run.id,
+        outcome.status,
+        outcome.note,
+        summary={
+            "best_val_accuracy": outcome.best_val_accuracy,
+            "best_epoch": outcome.best_epoch,
+            "seconds": outcome.seconds,
+            "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
+        },
+    )
+
+
+def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
+    write_text(folder / TRACEBACK_FILE, traceback.format_exc())
+    try:
+        writer.close()
+    finally:
+        store.set_status(run.id, "failed", reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,79 @@
+"""Writes a run's events from a thread of its own, so that training never waits for the disk."""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+
+from engine.events import Kind, Value
+from engine.runs.store import NewEvent, Store
+
+BEAT_SECONDS = 0.5
+BATCH = 500
+
+
+class EventWriter:
+    """The training loop's Reporter: events go out in order, beats go out between them."""
+
+    def __init__(self, store: Store, run_id: str):
+        self._store = store
+        self._run_id = run_id
+        self._events: queue.SimpleQueue[NewEvent | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
+        self._thread.start()
+
+    def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
+        """Takes an event down; it is in the store a few milliseconds later.
+
+        Raises:
+            Exception: what kept the thread from writing an earlier one.
+        """
+        if self._error is not None:
+            raise self._error
+        self._events.put((time.time(), kind, epoch, step, values))
+
+    def should_stop(self) -> bool:
+        """Returns whether a person asked the run to stop."""
+        return self._stop.is_set()
+
+    def request_stop(self) -> None:
+        """Makes training stop after the present step."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Returns when every event is in the store.
+
+        Raises:
+            Exception: what kept the thread from writing.
+        """
+        self._events.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _write(self) -> None:
+        open_ended = True
+        try:
+            while open_ended:
+                batch, open_ended = self._next_batch()
+                if self._store.append(self._run_id, batch):
+                    self._stop.set()
+        except Exception as error:
+            self._error = error
+
+    def _next_batch(self) -> tuple[list[NewEvent], bool]:
+        """Returns the events that have come, after at most BEAT_SECONDS, and whether more may."""
+        batch: list[NewEvent] = []
+        timeout: float | None = BEAT_SECONDS
+        while len(batch) < BATCH:
+            try:
+                item = self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return batch, False
+            batch.append(item)
+            timeout = None
+        return batch, True
