@@ -4,6 +4,7 @@ Shapes: B images, C channels, H rows, W columns, D features.
 """
 
 from collections import OrderedDict
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ def build_backbone(name: str) -> Backbone:
         WeightsError: the weights are missing or do not fit.
     """
     record = BACKBONES[name]
-    network = timm.create_model(record.architecture, pretrained=False)
+    network: Any = timm.create_model(record.architecture, pretrained=False)
     load_in_order(network, bundled_weights_file(record))
     stages: OrderedDict[str, nn.Module] = OrderedDict()
     stages["stem"] = nn.Sequential(network.conv_stem, network.bn1)

@@ -24,14 +24,15 @@ class Predictions:
         epoch: the epoch that made them; counts from 1.
     """
 
-    labels_N: NDArray[np.int64]  # noqa: N815
-    probabilities_NK: NDArray[np.float32]  # noqa: N815
+    labels_N: NDArray[np.int64]
+    probabilities_NK: NDArray[np.float32]
     epoch: int
 
     @property
-    def predicted_N(self) -> NDArray[np.int64]:  # noqa: N802
+    def predicted_N(self) -> NDArray[np.int64]:
         """Returns the most probable class of each image."""
-        return self.probabilities_NK.argmax(axis=1)
+        predicted_N: NDArray[np.int64] = self.probabilities_NK.argmax(axis=1)
+        return predicted_N
 
     def save(self, folder: Path) -> None:
         """Writes them into a run's folder, whole or not at all."""

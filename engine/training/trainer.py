@@ -31,6 +31,7 @@ from engine.training.optimisers import build_optimiser, learning_rates
 from engine.training.predictions import Predictions
 from engine.training.reporter import Preparation, Reporter, StopTrainingError
 from engine.training.schedules import lr_factor
+from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 from engine.training.sources import FeatureSource, PictureSource, Source, labels_tensor
 
 MANIFEST_FILE = "manifest.json"
@@ -120,7 +121,7 @@ def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> S
     phases = strategy.plan(stages, spec.training.epochs)
     trained = strategy.ever_trainable(stages, spec.training.epochs)
     model.set_trainable(phase_at(phases, 1).trainable)
-    reporter.emit("progress", 0, 0, _facts(manifest, model, device))
+    reporter.emit("progress", 0, 0, _facts(spec, manifest, model, device))
     train_source, val_source, forward = _sources(spec, manifest, model, trained, device, reporter)
     optimiser = build_optimiser(spec.optimiser, model, trained)
     num_steps = spec.training.epochs * train_source.num_batches
@@ -200,6 +201,9 @@ def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
         "peak_memory_mib": peak_memory_mib(session.device),
     }
     _keep_if_best(session, epoch, float(val_metrics.result("val")["val/accuracy"]), logits_NK)
+    if set(phase.trainable) == set(session.model.backbone.stages):
+        speed = Speed(session.train.num_images / train_seconds, session.spec.images.size)
+        record_speed(session.spec.model.backbone, TRAIN_FULL, speed)
     session.reporter.emit("epoch", epoch, epoch * session.train.num_batches, values)
 
 
@@ -232,9 +236,13 @@ def _manifest(spec: RunSpec, folder: Path, reporter: Reporter) -> Manifest:
     return manifest
 
 
-def _facts(manifest: Manifest, model: Classifier, device: torch.device) -> dict[str, Value]:
+def _facts(
+    spec: RunSpec, manifest: Manifest, model: Classifier, device: torch.device
+) -> dict[str, Value]:
+    batches = EpochBatches(len(manifest.train), spec.training.batch_size, spec.seed, shuffle=True)
     return {
         "task": "ready",
+        "steps_per_epoch": len(batches),
         "classes": len(manifest.classes),
         "train_images": len(manifest.train),
         "val_images": len(manifest.val),
@@ -284,4 +292,7 @@ def _sources(
         labels_N = labels_tensor([item.label for item in items], device)
         return FeatureSource(features_ND, labels_N, batches(items, shuffle))
 
-    return features(manifest.train, True), features(manifest.val, False), model.head
+    head_sources = features(manifest.train, True), features(manifest.val, False)
+    speed = Speed(preparation.images_per_second, spec.images.size)
+    record_speed(spec.model.backbone, FORWARD, speed)
+    return *head_sources, model.head

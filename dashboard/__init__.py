@@ -1,0 +1,1 @@
+"""The dashboard: Streamlit pages over the engine's store. No torch is imported here."""

@@ -1,0 +1,16 @@
+"""Navigation: what `thaw` serves."""
+
+from pathlib import Path
+
+import streamlit as st
+
+st.set_page_config(page_title="Thaw", page_icon=Path(__file__).parent / "icon.svg", layout="wide")
+
+st.navigation(
+    [
+        st.Page("app_pages/train.py", title="Train", icon=":material/tune:", default=True),
+        st.Page("app_pages/live.py", title="Live", icon=":material/monitoring:"),
+        st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+    ],
+    position="top",
+).run()

@@ -1,0 +1,71 @@
+"""Live: runs as they go on."""
+
+import streamlit as st
+
+from dashboard.live import live_charts
+from dashboard.runs import label_of, store
+from engine.errors import RunNotFoundError
+from engine.runs.store import Run
+
+PAGE = "live"
+
+
+def main() -> None:
+    """Shows the runs in the address, or those that go on now, or the last that were launched."""
+    st.title("Live")
+    all_runs = store().all_runs()
+    if not all_runs:
+        st.info(
+            "No run yet. Start the first one on the Train page; it shows up here while it trains.",
+            icon=":material/monitoring:",
+        )
+        st.page_link("app_pages/train.py", label="Go to Train", icon=":material/tune:")
+    asked = _asked_runs()
+    chosen = _pick(all_runs, asked) if all_runs else []
+    asked_to_stop = live_charts([run.id for run in chosen], follow=not asked)
+    if asked_to_stop:
+        store().request_stop(asked_to_stop)
+
+
+def _asked_runs() -> list[Run]:
+    found: list[Run] = []
+    for run_id in st.query_params.get_all("run"):
+        try:
+            run = store().run(run_id)
+        except RunNotFoundError as error:
+            st.warning(str(error), icon=":material/link_off:")
+            continue
+        if run.id not in {other.id for other in found}:
+            found.append(run)
+    return found
+
+
+def _default_runs(all_runs: list[Run]) -> list[Run]:
+    active = [run for run in all_runs if run.is_active]
+    if active:
+        return active[::-1]
+    return [run for run in all_runs if run.group_id == all_runs[0].group_id][::-1]
+
+
+def _pick(all_runs: list[Run], asked: list[Run]) -> list[Run]:
+    by_id = {run.id: run for run in all_runs}
+    shown = asked or _default_runs(all_runs)
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    picked = left.multiselect(
+        "Runs on the charts",
+        list(by_id),
+        default=[run.id for run in shown],
+        format_func=lambda run_id: label_of(by_id[run_id]),
+        help="Add earlier runs to see them beside the present ones; the address keeps the choice.",
+        key=f"{PAGE}.runs.{'-'.join(run.id for run in asked) or 'following'}",
+        placeholder="Runs that go on now",
+    )
+    if set(picked) != {run.id for run in shown}:
+        st.query_params["run"] = picked
+        st.rerun()
+    if right.button("Compare these", icon=":material/compare_arrows:", width="stretch"):
+        st.switch_page("app_pages/compare.py", query_params={"run": picked})
+    return [by_id[run_id] for run_id in picked]
+
+
+main()

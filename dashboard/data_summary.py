@@ -1,0 +1,85 @@
+"""What a page says of a folder of images before anything is trained on it."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from engine.data.decode import decode_image
+from engine.data.folders import LeftOut, find_images
+from engine.data.manifest import build_manifest
+from engine.errors import DataError
+from engine.spec import DataSpec
+
+CHECKED_AT_ONCE = 2000
+THUMBNAIL = 112
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """A folder as it would be used.
+
+    Attributes:
+        classes: names.
+        num_train: images to train on; an estimate where `checked` is False.
+        num_val: images to validate on, likewise.
+        left_out: files that would not be used.
+        checked: whether every picture was opened; a large folder is checked when a run starts.
+        examples: one picture a class, as (class, path).
+    """
+
+    classes: tuple[str, ...]
+    num_train: int
+    num_val: int
+    left_out: tuple[LeftOut, ...]
+    checked: bool
+    examples: tuple[tuple[str, str], ...]
+
+
+@st.cache_data(ttl=20, show_spinner="Looking at the pictures…")
+def summarise(spec_json: str) -> DataSummary:
+    """Returns what a DataSpec, given as JSON, finds.
+
+    Raises:
+        DataError: the folder cannot be used.
+    """
+    spec = DataSpec.model_validate_json(spec_json)
+    found = find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
+    num_train = sum(map(len, found.train))
+    num_val = sum(map(len, found.val or ()))
+    if num_train + num_val <= CHECKED_AT_ONCE:
+        manifest = build_manifest(spec)
+        first = {item.label: item.path for item in reversed(manifest.train)}
+        examples = tuple((manifest.classes[label], first[label]) for label in sorted(first))
+        return DataSummary(
+            manifest.classes,
+            len(manifest.train),
+            len(manifest.val),
+            manifest.left_out,
+            checked=True,
+            examples=examples,
+        )
+    if found.val is None:
+        num_val = round(num_train * spec.val_fraction)
+        num_train -= num_val
+    examples = tuple(
+        (name, str(files[0])) for name, files in zip(found.classes, found.train, strict=True)
+    )
+    return DataSummary(found.classes, num_train, num_val, found.left_out, False, examples)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def thumbnail(path: str) -> bytes | None:
+    """Returns a small square PNG of a picture, or None where it cannot be read."""
+    try:
+        picture = decode_image(Path(path), at_least=THUMBNAIL)
+    except DataError:
+        return None
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
+    square.paste(picture, ((THUMBNAIL - picture.width) // 2, (THUMBNAIL - picture.height) // 2))
+    file = BytesIO()
+    square.save(file, "PNG")
+    return file.getvalue()

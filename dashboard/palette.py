@@ -1,0 +1,38 @@
+"""Colours: cold for runs whose backbone is frozen, warm for those in which it moves."""
+
+COLD = (
+    "#2b7de9",
+    "#0fa3a3",
+    "#7263e0",
+    "#3aa7dd",
+    "#1f9d6b",
+    "#9585f5",
+    "#5470a8",
+    "#4fbfb4",
+)
+WARM = (
+    "#e8590c",
+    "#d6336c",
+    "#d99100",
+    "#d6322f",
+    "#ef6f8f",
+    "#b8712e",
+    "#f0844a",
+    "#b04a8a",
+)
+
+LIGHT = {"text": "#1c2430", "background": "#ffffff", "panel": "#f3f6fa", "line": "#d8dfe8"}
+DARK = {"text": "#e8edf4", "background": "#10151d", "panel": "#19212c", "line": "#334050"}
+PRIMARY = "#0b7285"
+PRIMARY_DARK = "#3bc9db"
+
+
+def run_colour(temperature: str, place: int) -> str:
+    """Returns the colour of a run, the same wherever it is shown.
+
+    Args:
+        temperature: `cold` or `warm`, as its strategy says.
+        place: how many runs of that temperature came before it.
+    """
+    colours = COLD if temperature == "cold" else WARM
+    return colours[place % len(colours)]

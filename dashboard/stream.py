@@ -1,0 +1,205 @@
+"""The event stream: one poll of the store for all pages, one cursor a page.
+
+A page asks for the runs it shows and, for each, the `seq` it has seen last; what came after is
+sent. No event is lost or sent twice, whoever reconnects when. A page that is slow falls behind in
+its own cursor and holds nobody back; a stream costs a coroutine, not a thread.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from dashboard.runs import colour_of, label_of
+from engine.errors import ThawError
+from engine.events import ACTIVE, MetricEvent
+from engine.runs.queue import tend
+from engine.runs.store import Run, Store
+from engine.strategies import STRATEGIES
+
+POLL_SECONDS = 0.05
+TEND_SECONDS = 3.0
+KEEP_ALIVE_SECONDS = 10.0
+CHUNK = 1000
+REMEMBERED = 2000
+
+
+def card(run: Run) -> dict[str, Any]:
+    """Returns what a page needs to draw a run before its first event."""
+    spec = run.spec
+    return {
+        "id": run.id,
+        "label": label_of(run),
+        "colour": colour_of(run),
+        "strategy": STRATEGIES[spec.strategy.name].label,
+        "epochs": spec.training.epochs,
+        "group": run.group_id,
+    }
+
+
+class Hub:
+    """Watches the store for all open pages."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._heads: dict[str, int] = {}
+        self._recent: dict[str, deque[MetricEvent]] = {}
+        self._active: set[str] = set()
+        self._watched: dict[str, int] = {}
+        self._news = asyncio.Condition()
+        self._version = 0
+        self._poller: asyncio.Task[None] | None = None
+        self._num_pages = 0
+        self.closing = False
+
+    async def close(self) -> None:
+        """Ends all streams, so that the server can stop."""
+        self.closing = True
+        await self._tell()
+
+    async def stream(self, cursors: dict[str, int], follow: bool) -> AsyncIterator[str]:
+        """Yields server-sent events: first a card for each run, then its events in order.
+
+        Args:
+            cursors: run ids, and the `seq` that was seen last of each.
+            follow: add runs as they become active.
+        """
+        known: set[str] = set()
+        self._enter(cursors)
+        try:
+            while not self.closing:
+                version = self._version
+                if follow:
+                    for run_id in self._active - set(cursors):
+                        cursors[run_id] = 0
+                        self._watch(run_id, 1)
+                if unknown := [run_id for run_id in cursors if run_id not in known]:
+                    known.update(unknown)
+                    yield _message({"runs": await self._cards(unknown)})
+                sent = False
+                for run_id, cursor in list(cursors.items()):
+                    if fresh := await self._after(run_id, cursor):
+                        cursors[run_id] = fresh[-1].seq
+                        yield _events_message(fresh)
+                        sent = True
+                if not sent and not await self._wait(version):
+                    yield ": still here\n\n"
+        finally:
+            self._leave(cursors)
+
+    def _enter(self, cursors: dict[str, int]) -> None:
+        self._num_pages += 1
+        for run_id in cursors:
+            self._watch(run_id, 1)
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._poll())
+
+    def _leave(self, cursors: dict[str, int]) -> None:
+        self._num_pages -= 1
+        for run_id in cursors:
+            self._watch(run_id, -1)
+
+    def _watch(self, run_id: str, change: int) -> None:
+        self._watched[run_id] = self._watched.get(run_id, 0) + change
+        if self._watched[run_id] <= 0:
+            for table in (self._watched, self._heads, self._recent):
+                table.pop(run_id, None)
+
+    async def _cards(self, run_ids: list[str]) -> list[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            return [card(self._store.run(run_id)) for run_id in run_ids]
+
+        return await to_thread.run_sync(read)
+
+    async def _after(self, run_id: str, cursor: int) -> list[MetricEvent]:
+        """Returns at most CHUNK events after `cursor`, from memory where they are recent."""
+        if cursor >= self._heads.get(run_id, cursor + 1):
+            return []
+        recent = self._recent.get(run_id)
+        if recent and recent[0].seq <= cursor + 1:
+            return [event for event in recent if event.seq > cursor][:CHUNK]
+        return await to_thread.run_sync(self._store.events, run_id, cursor, CHUNK)
+
+    async def _wait(self, version: int) -> bool:
+        """Returns True once there is news since `version`, False if there is none for a while."""
+        async with self._news:
+            try:
+                await asyncio.wait_for(
+                    self._news.wait_for(lambda: self._version != version), KEEP_ALIVE_SECONDS
+                )
+            except TimeoutError:
+                return False
+        return True
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._version += 1
+            self._news.notify_all()
+
+    async def _poll(self) -> None:
+        tended = 0.0
+        clock = asyncio.get_running_loop().time
+        while self._num_pages and not self.closing:
+            try:
+                if clock() - tended > TEND_SECONDS:
+                    tended = clock()
+                    await to_thread.run_sync(tend, self._store)
+                if await to_thread.run_sync(self._read_news):
+                    await self._tell()
+            except (ThawError, OSError):
+                # The store is away for a moment, as when its disk is; pages wait and see.
+                await asyncio.sleep(1.0)
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _read_news(self) -> bool:
+        heads = self._store.heads(list(self._watched))
+        active = {run_id for run_id, (_, status) in heads.items() if status in ACTIVE}
+        news = active != self._active
+        self._active = active
+        for run_id in list(self._watched):
+            last_seq = heads.get(run_id, (0, ""))[0]
+            seen = self._heads.get(run_id)
+            if seen is None:
+                self._heads[run_id] = last_seq
+                news = True
+            elif last_seq > seen:
+                recent = self._recent.setdefault(run_id, deque(maxlen=REMEMBERED))
+                recent.extend(self._store.events(run_id, after=seen))
+                self._heads[run_id] = last_seq
+                news = True
+        return news
+
+
+def _events_message(events: list[MetricEvent]) -> str:
+    body = ",".join(event.to_json() for event in events)
+    return f'data: {{"events":[{body}]}}\n\n'
+
+
+def _message(document: dict[str, Any]) -> str:
+    return f"data: {json.dumps(document)}\n\n"
+
+
+def parse_cursors(values: list[str]) -> dict[str, int]:
+    """Returns run ids and cursors from `id` or `id:seq` texts; malformed ones count from 0."""
+    cursors: dict[str, int] = {}
+    for value in values[:100]:
+        run_id, _, seq = value.partition(":")
+        if run_id:
+            cursors[run_id] = int(seq) if seq.isdecimal() else 0
+    return cursors
+
+
+def events_response(hub: Hub, store: Store, request: Request) -> StreamingResponse:
+    """Returns the stream that `?run=ID:SEQ&run=...&follow=1` asks for; unknown runs are left out."""
+    asked = parse_cursors(request.query_params.getlist("run"))
+    existing = {run_id: seq for run_id, seq in asked.items() if run_id in store.heads(asked)}
+    return StreamingResponse(
+        hub.stream(existing, follow=request.query_params.get("follow") == "1"),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
