@@ -6,6 +6,8 @@ import streamlit as st
 
 st.set_page_config(page_title="Thaw", page_icon=Path(__file__).parent / "icon.svg", layout="wide")
 
+st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }</style>")
+
 st.navigation(
     [
         st.Page("app_pages/train.py", title="Train", icon=":material/tune:", default=True),

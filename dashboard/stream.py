@@ -195,7 +195,7 @@ def parse_cursors(values: list[str]) -> dict[str, int]:
 
 
 def events_response(hub: Hub, store: Store, request: Request) -> StreamingResponse:
-    """Returns the stream that `?run=ID:SEQ&run=...&follow=1` asks for; unknown runs are left out."""
+    """Returns the stream that `?run=ID:SEQ&follow=1` asks for; unknown runs are left out."""
     asked = parse_cursors(request.query_params.getlist("run"))
     existing = {run_id: seq for run_id, seq in asked.items() if run_id in store.heads(asked)}
     return StreamingResponse(

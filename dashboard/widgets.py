@@ -10,9 +10,10 @@ import streamlit as st
 
 from engine.spec import field_info, field_range
 
-LEARNING_RATES = tuple(
-    float(f"{digit}e{power}") for power in range(-7, 0) for digit in (1, 2, 3, 5, 7)
-) + (1.0,)
+LEARNING_RATES = (
+    *(float(f"{digit}e{power}") for power in range(-7, 0) for digit in (1, 2, 3, 5, 7)),
+    1.0,
+)
 
 
 def _extra(path: str) -> dict[str, Any]:

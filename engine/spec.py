@@ -190,7 +190,7 @@ class TrainingSpec(Part):
     epochs: Annotated[int, Field(ge=1, le=1000)] = Field(
         10,
         description="Times every training image is seen.",
-        json_schema_extra=_about("Epochs", "epochs"),
+        json_schema_extra=_about("Epochs"),
     )
     batch_size: Annotated[int, Field(ge=2, le=1024)] = Field(
         32,

@@ -1,0 +1,183 @@
+"""Compare: finished or running runs side by side."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.runs import asked_runs, colour_of, duration, label_of, percent, store
+from engine.data.manifest import Manifest
+from engine.home import run_folder
+from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
+from engine.runs.store import Run
+from engine.spec import field_info
+from engine.training.predictions import confusion_matrix
+
+PAGE = "compare"
+MANIFEST_FILE = "manifest.json"
+
+
+def main() -> None:
+    """Shows results, curves, confusion matrices and settings of the chosen runs."""
+    st.title("Compare")
+    all_runs = store().all_runs()
+    if not all_runs:
+        st.info(
+            "Nothing to compare yet. Train a frozen and a full run first: the pair is one click.",
+            icon=":material/compare_arrows:",
+        )
+        st.page_link("app_pages/train.py", label="Go to Train", icon=":material/tune:")
+        return
+    runs = _pick(all_runs)
+    if not runs:
+        st.info("Choose the runs to compare above.", icon=":material/arrow_upward:")
+        return
+    reports = [report(store(), run) for run in runs]
+    for warning in fairness_warnings(reports):
+        st.warning(warning, icon=":material/balance:")
+    _verdict(reports)
+    _results(reports)
+    _curves(reports)
+    _confusions(reports)
+    _settings(runs)
+
+
+def _pick(all_runs: list[Run]) -> list[Run]:
+    by_id = {run.id: run for run in all_runs}
+    asked = asked_runs()
+    newest_group = [run for run in all_runs if run.group_id == all_runs[0].group_id][::-1]
+    shown = asked or newest_group
+    picked = st.multiselect(
+        "Runs",
+        list(by_id),
+        default=[run.id for run in shown],
+        format_func=lambda run_id: label_of(by_id[run_id]),
+        help="The address keeps the choice, so it can be bookmarked or sent to someone.",
+        key=f"{PAGE}.runs.{'-'.join(run.id for run in asked)}",
+    )
+    if picked and set(picked) != {run.id for run in shown}:
+        st.query_params["run"] = picked
+        st.rerun()
+    return [by_id[run_id] for run_id in picked]
+
+
+def _verdict(reports: list[RunReport]) -> None:
+    """Says in one sentence who is ahead, and how many pictures that rests on."""
+    judged = [one for one in reports if one.best_val_accuracy is not None]
+    num_val = judged[0].run.summary.get("val_images") if judged else None
+    if len(judged) < 2 or not num_val or fairness_warnings(reports):
+        return
+    ranked = sorted(judged, key=lambda one: -(one.best_val_accuracy or 0.0))
+    first, second = ranked[0], ranked[1]
+    gap = (first.best_val_accuracy or 0.0) - (second.best_val_accuracy or 0.0)
+    images = round(gap * num_val)
+    if images == 0:
+        st.markdown(
+            f"**{label_of(first.run)}** and **{label_of(second.run)}** get equally many of the "
+            f"{num_val} validation pictures right."
+        )
+        return
+    caution = " With so few pictures that may be chance." if images < 2 * num_val**0.5 else ""
+    st.markdown(
+        f"**{label_of(first.run)}** is ahead of **{label_of(second.run)}** by "
+        f"{100 * gap:.1f} points: {images} of {num_val} validation pictures.{caution}"
+    )
+
+
+def _results(reports: list[RunReport]) -> None:
+    rows = [
+        {
+            "run": label_of(one.run),
+            "status": one.run.status,
+            "best val accuracy": percent(one.best_val_accuracy),
+            "in epoch": str(one.best_epoch or "–"),
+            "time to it": duration(one.seconds_to_best),
+            "time in all": duration(one.seconds),
+            "parameters trained": _count(one.run.summary.get("trainable_parameters")),
+            "peak memory": _memory(one),
+            "why it ended": one.run.reason or "–",
+        }
+        for one in reports
+    ]
+    table = pd.DataFrame(rows)
+    colours = {label_of(one.run): colour_of(one.run) for one in reports}
+    styled = table.style.map(
+        lambda label: f"color: {colours[label]}; font-weight: 600", subset=["run"]
+    )
+    st.dataframe(styled, hide_index=True)
+
+
+def _count(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"
+
+
+def _memory(one: RunReport) -> str:
+    return f"{one.epochs[-1].values['peak_memory_mib']:,.0f} MiB" if one.epochs else "–"
+
+
+def _curves(reports: list[RunReport]) -> None:
+    curves = [Curve(label_of(one.run), colour_of(one.run), one.epochs) for one in reports]
+    if not any(curve.epochs for curve in curves):
+        st.info("No epoch is completed yet; curves appear with the first.", icon=":material/timer:")
+        return
+    st.caption("Solid: validation. Dotted: training. Click a run in the legend to hide it.")
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Accuracy against epochs", anchor=False)
+        st.plotly_chart(accuracy_figure(curves, "epochs"), key=f"{PAGE}.accuracy.epochs")
+        st.subheader("Loss against epochs", anchor=False)
+        st.plotly_chart(loss_figure(curves, "epochs"), key=f"{PAGE}.loss.epochs")
+    with right:
+        st.subheader("Accuracy against seconds", anchor=False)
+        st.plotly_chart(accuracy_figure(curves, "seconds"), key=f"{PAGE}.accuracy.seconds")
+        st.subheader("Loss against seconds", anchor=False)
+        st.plotly_chart(loss_figure(curves, "seconds"), key=f"{PAGE}.loss.seconds")
+
+
+def _confusions(reports: list[RunReport]) -> None:
+    shown = [(one, one.predictions()) for one in reports]
+    shown = [(one, predictions) for one, predictions in shown if predictions is not None]
+    if not shown:
+        return
+    st.subheader("Which classes are taken for which", anchor=False)
+    st.caption("Validation pictures in each run's best epoch; the diagonal is right.")
+    columns = st.columns(min(2, len(shown)))
+    for index, (one, predictions) in enumerate(shown):
+        assert predictions is not None
+        manifest = Manifest.from_file(run_folder(one.run.id) / MANIFEST_FILE)
+        with columns[index % len(columns)]:
+            st.markdown(f"**{label_of(one.run)}**, epoch {predictions.epoch}")
+            figure = confusion_figure(
+                confusion_matrix(predictions), manifest.classes, colour_of(one.run)
+            )
+            st.plotly_chart(figure, key=f"{PAGE}.confusion.{one.run.id}")
+
+
+def _settings(runs: list[Run]) -> None:
+    st.subheader("Settings", anchor=False)
+    rows = compare_settings(runs)
+    differing = sum(row.differs for row in rows)
+    if len(runs) > 1:
+        st.caption(f"{differing} of {len(rows)} settings differ; they come first and are marked ≠.")
+    records: list[dict[str, Any]] = [
+        {
+            "": "≠" if row.differs else "",
+            "setting": field_info(row.name).json_schema_extra["label"],
+            "unit": field_info(row.name).json_schema_extra["unit"],
+            **{label_of(run): str(v) for run, v in zip(runs, row.values, strict=True)},
+        }
+        for row in rows
+    ]
+    table = pd.DataFrame(records)
+    styled = table.style.apply(
+        lambda line: [
+            "background-color: rgba(217, 145, 0, 0.18); font-weight: 600" if line[""] else ""
+            for _ in line
+        ],
+        axis=1,
+    )
+    st.dataframe(styled, hide_index=True, height="content")
+
+
+main()

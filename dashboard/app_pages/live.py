@@ -3,8 +3,7 @@
 import streamlit as st
 
 from dashboard.live import live_charts
-from dashboard.runs import label_of, store
-from engine.errors import RunNotFoundError
+from dashboard.runs import asked_runs, label_of, store
 from engine.runs.store import Run
 
 PAGE = "live"
@@ -20,24 +19,11 @@ def main() -> None:
             icon=":material/monitoring:",
         )
         st.page_link("app_pages/train.py", label="Go to Train", icon=":material/tune:")
-    asked = _asked_runs()
+    asked = asked_runs()
     chosen = _pick(all_runs, asked) if all_runs else []
     asked_to_stop = live_charts([run.id for run in chosen], follow=not asked)
     if asked_to_stop:
         store().request_stop(asked_to_stop)
-
-
-def _asked_runs() -> list[Run]:
-    found: list[Run] = []
-    for run_id in st.query_params.get_all("run"):
-        try:
-            run = store().run(run_id)
-        except RunNotFoundError as error:
-            st.warning(str(error), icon=":material/link_off:")
-            continue
-        if run.id not in {other.id for other in found}:
-            found.append(run)
-    return found
 
 
 def _default_runs(all_runs: list[Run]) -> list[Run]:

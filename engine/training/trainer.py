@@ -31,8 +31,8 @@ from engine.training.optimisers import build_optimiser, learning_rates
 from engine.training.predictions import Predictions
 from engine.training.reporter import Preparation, Reporter, StopTrainingError
 from engine.training.schedules import lr_factor
-from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 from engine.training.sources import FeatureSource, PictureSource, Source, labels_tensor
+from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 
 MANIFEST_FILE = "manifest.json"
 CHECKPOINT_FILE = "best.safetensors"

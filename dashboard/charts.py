@@ -1,0 +1,124 @@
+"""Every Plotly figure that does not move, as pure functions from tables to figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from engine.events import MetricEvent
+
+Against = Literal["epochs", "seconds"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The epochs of one run, ready to be drawn.
+
+    Attributes:
+        label: what the legend says.
+        colour: of its lines.
+        epochs: its epoch events, in order.
+    """
+
+    label: str
+    colour: str
+    epochs: Sequence[MetricEvent]
+
+    def points(self, metric: str, against: Against) -> tuple[list[float], list[float]]:
+        """Returns x and y of a metric against epochs or seconds since the run's first image."""
+        xs = [
+            float(event.epoch if against == "epochs" else event.values["elapsed_seconds"] or 0.0)
+            for event in self.epochs
+        ]
+        return xs, [float(event.values[metric] or 0.0) for event in self.epochs]
+
+
+def accuracy_figure(curves: Sequence[Curve], against: Against) -> go.Figure:
+    """Returns validation accuracy (solid) and training accuracy (dotted) of each run."""
+    figure = _figure(curves, against, "accuracy", "share of images right")
+    figure.update_yaxes(tickformat=".0%")
+    return figure
+
+
+def loss_figure(curves: Sequence[Curve], against: Against) -> go.Figure:
+    """Returns validation loss (solid) and training loss (dotted) of each run."""
+    return _figure(curves, against, "loss", "cross-entropy")
+
+
+def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str) -> go.Figure:
+    figure = go.Figure()
+    for curve in curves:
+        for split, dash, width in (("val", "solid", 2.6), ("train", "dot", 1.4)):
+            xs, ys = curve.points(f"{split}/{metric}", against)
+            figure.add_scatter(
+                x=xs,
+                y=ys,
+                name=curve.label if split == "val" else f"{curve.label}, training",
+                legendgroup=curve.label,
+                showlegend=split == "val",
+                mode="lines+markers",
+                line={"color": curve.colour, "width": width, "dash": dash},
+                marker={"size": 6 if split == "val" else 3},
+                opacity=1.0 if split == "val" else 0.7,
+            )
+    unit = "epochs" if against == "epochs" else "seconds since the run's first image"
+    figure.update_layout(
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        height=330,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        xaxis={"title": unit, "rangemode": "tozero", "automargin": True},
+        yaxis={"title": y_title, "automargin": True},
+    )
+    return figure
+
+
+def confusion_figure(
+    counts_KK: NDArray[np.int64], classes: Sequence[str], colour: str
+) -> go.Figure:
+    """Returns a confusion matrix: true classes down, predicted ones across, counts in the cells.
+
+    Colour shows the share of the true class, so that rare classes are judged like common ones.
+
+    Args:
+        counts_KK: images by true class (rows) and predicted class (columns), K classes.
+        classes: their names.
+        colour: of the run.
+    """
+    totals_K1 = counts_KK.sum(axis=1, keepdims=True)
+    shares_KK = counts_KK / np.maximum(totals_K1, 1)
+    heatmap = go.Heatmap(
+        z=shares_KK,
+        x=list(classes),
+        y=list(classes),
+        text=counts_KK,
+        texttemplate="%{text}" if len(classes) <= 25 else None,
+        customdata=counts_KK,
+        hovertemplate="%{y} taken for %{x}: %{customdata} images (%{z:.0%})<extra></extra>",
+        colorscale=[[0.0, "rgba(128,128,128,0.06)"], [1.0, colour]],
+        zmin=0.0,
+        zmax=1.0,
+        xgap=1,
+        ygap=1,
+        colorbar={"title": "share of true class", "tickformat": ".0%", "len": 0.9},
+    )
+    figure = go.Figure(heatmap)
+    figure.update_layout(
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        height=max(360, 60 + 30 * len(classes)),
+        xaxis={
+            "title": "predicted class",
+            "automargin": True,
+            "tickangle": -45,
+            "type": "category",
+        },
+        yaxis={
+            "title": "true class",
+            "autorange": "reversed",
+            "automargin": True,
+            "type": "category",
+        },
+    )
+    return figure
