@@ -1,0 +1,21 @@
+"""`make bench`: runs every benchmark, or those named, and prints what each measured."""
+
+import sys
+
+from tests.benchmarks import first_point, live_latency, watched_training
+
+BENCHMARKS = {
+    "live_latency": live_latency,
+    "first_point": first_point,
+    "watched_training": watched_training,
+}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"\n{name}: {BENCHMARKS[name].__doc__}", flush=True)
+        BENCHMARKS[name].main()
+
+
+if __name__ == "__main__":
+    main()

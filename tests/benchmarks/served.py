@@ -1,0 +1,27 @@
+"""A dashboard with an empty home for a benchmark."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.serving import Dashboard
+
+
+@contextmanager
+def fresh_dashboard() -> Iterator[Dashboard]:
+    """Gives a running dashboard; this process shares its THAW_HOME meanwhile."""
+    before = os.environ.get("THAW_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["THAW_HOME"] = folder
+        dashboard = Dashboard(Path(folder))
+        dashboard.start()
+        try:
+            yield dashboard
+        finally:
+            dashboard.stop()
+            if before is None:
+                del os.environ["THAW_HOME"]
+            else:
+                os.environ["THAW_HOME"] = before

@@ -1,0 +1,118 @@
+"""The live page: complete and without duplicates, whatever happens to page or server."""
+
+import re
+import time
+
+from playwright.sync_api import Browser, Page, expect
+
+from engine.runs.store import Run, Store
+from engine.runs.writer import EventWriter
+from tests.pretend import pretend_run
+from tests.serving import Dashboard, drawn_points, open_page, wait_for_status
+
+STEPS = 20
+
+
+def write_steps(writer: EventWriter, first: int, last: int) -> None:
+    for step in range(first, last + 1):
+        values = {"train/loss": 1 / step, "train/accuracy": 0.5, "images_per_second": 100.0}
+        writer.emit("step", 1, step, {**values, "lr/head": 1e-3})
+
+
+def wait_for_points(page: Page, run: Run, count: int) -> list[float]:
+    """Returns the x values of the run's training loss once there are `count`, or after 20 s."""
+    deadline = time.monotonic() + 20
+    xs: list[float] = []
+    while time.monotonic() < deadline:
+        xs = drawn_points(page).get(f"loss: {run.name} · {run.id[:4]}, train", [])
+        if len(xs) >= count:
+            break
+        time.sleep(0.1)
+    return xs
+
+
+def expected(count: int) -> list[float]:
+    return [step / STEPS for step in range(1, count + 1)]
+
+
+def test_refresh_and_second_tab_show_the_same(browser: Browser, dashboard: Dashboard) -> None:
+    store = Store()
+    run = pretend_run(store, steps=STEPS)
+    writer = EventWriter(store, run.id)
+    write_steps(writer, 1, 30)
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    assert wait_for_points(page, run, 30) == expected(30)
+    page.reload()
+    write_steps(writer, 31, 60)
+    other = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    assert wait_for_points(page, run, 60) == expected(60)
+    assert wait_for_points(other, run, 60) == expected(60)
+    writer.close()
+    store.set_status(run.id, "finished")
+    wait_for_status(page, "finished")
+    for opened in (page, other):
+        opened.context.close()
+
+
+def test_a_killed_dashboard_loses_nothing(browser: Browser, dashboard: Dashboard) -> None:
+    store = Store()
+    run = pretend_run(store, steps=STEPS)
+    writer = EventWriter(store, run.id)
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    write_steps(writer, 1, 25)
+    assert wait_for_points(page, run, 25) == expected(25)
+    dashboard.kill()
+    expect(page.get_by_text("The connection was lost")).to_be_visible(timeout=20_000)
+    write_steps(writer, 26, 50)
+    dashboard.start()
+    assert wait_for_points(page, run, 50) == expected(50)
+    write_steps(writer, 51, 60)
+    assert wait_for_points(page, run, 60) == expected(60)
+    expect(page.get_by_text("The connection was lost")).to_be_hidden()
+    writer.close()
+    store.set_status(run.id, "finished")
+    page.context.close()
+
+
+def test_stop_reaches_the_run(browser: Browser, dashboard: Dashboard) -> None:
+    store = Store()
+    run = pretend_run(store)
+    writer = EventWriter(store, run.id)
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    page.get_by_role("button", name=re.compile(f"^Stop {run.name}")).click()
+    wait_for_status(page, "stopping")
+    deadline = time.monotonic() + 10
+    while not writer.should_stop() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert writer.should_stop()
+    writer.close()
+    store.set_status(run.id, "stopped", "stopped by hand")
+    wait_for_status(page, "stopped")
+    expect(page.get_by_text("stopped by hand")).to_be_visible()
+    page.context.close()
+
+
+def test_a_new_run_appears_by_itself(browser: Browser, dashboard: Dashboard) -> None:
+    page = open_page(browser, f"{dashboard.url}/live")
+    store = Store()
+    run = pretend_run(store, name="Newcomer")
+    expect(page.locator(f'[data-run="{run.id}"]')).to_be_visible(timeout=10_000)
+    store.set_status(run.id, "failed", "The training loss became NaN in epoch 1.")
+    expect(page.get_by_text("The training loss became NaN in epoch 1.")).to_be_visible()
+    page.context.close()
+
+
+def test_names_are_text_not_markup(browser: Browser, dashboard: Dashboard) -> None:
+    store = Store()
+    run = pretend_run(store, name="<img src=x onerror=window.hacked=1>")
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    expect(page.locator(f'[data-run="{run.id}"] .thaw-name')).to_contain_text("<img src=x")
+    assert page.evaluate("window.hacked") is None
+    store.set_status(run.id, "finished")
+    page.context.close()
+
+
+def test_an_unknown_run_is_told(browser: Browser, dashboard: Dashboard) -> None:
+    page = open_page(browser, f"{dashboard.url}/live?run=nonesuch")
+    expect(page.get_by_text("There is no run 'nonesuch'")).to_be_visible(timeout=10_000)
+    page.context.close()

@@ -1,0 +1,90 @@
+"""The main job as a newcomer does it: choose a folder, train both, watch, compare."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from engine.runs.store import Store
+from tests.serving import Dashboard, drawn_points, wait_for_status
+
+
+def choose_folder(page: Page, folder: Path) -> None:
+    page.get_by_role("radio", name="My folder").click()
+    box = page.get_by_label("Folder", exact=True)
+    box.fill(str(folder))
+    box.press("Enter")
+    expect(page.get_by_text("2 classes")).to_be_visible(timeout=20_000)
+
+
+def set_slider_to_least(page: Page, name: str) -> None:
+    slider = page.get_by_role("slider", name=name)
+    slider.focus()
+    slider.press("Home")
+
+
+def test_a_pair_from_folder_to_comparison(page: Page, dashboard: Dashboard, photos: Path) -> None:
+    choose_folder(page, photos)
+    set_slider_to_least(page, "Image size")
+    expect(page.get_by_text("2,562 of 3,373,570 parameters will learn")).to_be_visible()
+    page.get_by_role("button", name="Train both").click()
+    page.wait_for_url(re.compile(r"/live\?run=\w{8}&run=\w{8}"), timeout=20_000)
+    wait_for_status(page, "finished", count=2)
+
+    runs = Store().all_runs(("finished",))[:2]
+    frozen, full = sorted(runs, key=lambda run: run.spec.strategy.name)
+    assert frozen.group_id == full.group_id
+    differing = {
+        name for name, value in frozen.spec.flat().items() if full.spec.flat()[name] != value
+    }
+    assert differing == {"strategy.name", "optimiser.lr"}
+    assert frozen.summary["fingerprint"] == full.summary["fingerprint"]
+    points = drawn_points(page)
+    for run in runs:
+        label = f"{run.name} · {run.id[:4]}"
+        assert points[f"accuracy: {label}, val"] == list(range(1, 11))
+        assert points[f"loss: {label}, val"] == list(range(1, 11))
+        steps = [event for event in Store().events(run.id) if event.kind == "step"]
+        assert len(points[f"loss: {label}, train"]) == len(steps) == 10
+    assert f"lr: {full.name} · {full.id[:4]}, backbone" in points
+    assert f"lr: {frozen.name} · {frozen.id[:4]}, backbone" not in points
+
+    page.get_by_role("button", name="Compare these").click()
+    page.wait_for_url(re.compile(r"/compare\?run="), timeout=20_000)
+    expect(page.get_by_text("2 of 23 settings differ")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(6, timeout=20_000)
+    expect(page.get_by_text(re.compile("validation pictures")).first).to_be_visible()
+
+
+def test_keyboard_alone_starts_a_run(page: Page, photos: Path) -> None:
+    choose_folder(page, photos)
+    set_slider_to_least(page, "Image size")
+    set_slider_to_least(page, "Epochs")
+    page.get_by_role("radio", name="Frozen", exact=True).focus()
+    page.keyboard.press("Space")
+    button = page.get_by_role("button", name="Train frozen")
+    expect(button).to_be_visible()
+    page.get_by_role("slider", name="Dropout").focus()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if button.evaluate("(it) => it === document.activeElement"):
+            break
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/live\?run="), timeout=20_000)
+    wait_for_status(page, "finished")
+
+
+def test_bad_folders_are_told_in_a_sentence(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("radio", name="My folder").click()
+    box = page.get_by_label("Folder", exact=True)
+    (tmp_path / "only-one" / "cats").mkdir(parents=True)
+    for folder, sentence in {
+        tmp_path / "nowhere": "There is no folder",
+        tmp_path / "only-one": "at least two folders",
+    }.items():
+        box.fill(str(folder))
+        box.press("Enter")
+        expect(page.get_by_text(sentence)).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("button", name="Start")).to_be_disabled()
+    expect(page.get_by_text("Traceback")).to_have_count(0)

@@ -1,0 +1,134 @@
+"""A dashboard in a process of its own, and a Chromium to look at it, for tests and benchmarks."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium_path() -> str | None:
+    """Returns where a Chromium is installed, or None."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    return None
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Gives a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path(), args=CHROMIUM_FLAGS, headless=True
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def free_port() -> int:
+    """Returns a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Dashboard:
+    """`thaw serve` on a port of its own; `url` is its address."""
+
+    def __init__(self, home: Path, port: int | None = None):
+        self.home = home
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it and returns when it answers."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).parent / "thaw"), "serve", "--port", str(self.port)],
+                env={**os.environ, "THAW_HOME": str(self.home)},
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(self.url, timeout=2).close()
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise RuntimeError(f"no answer at {self.url}: {(self.home / 'server.log').read_text()}")
+
+    def kill(self) -> None:
+        """Ends it as `kill -9` does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ends it as Ctrl-C does; returns its exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        return self._process.wait(timeout=30)
+
+
+def open_page(
+    browser: Browser, url: str, width: int = 1440, height: int = 900, scheme: str = "light"
+) -> Page:
+    """Returns a page that has drawn its title, in a context of its own."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("h1", timeout=60_000)
+    return page
+
+
+def drawn_points(page: Page) -> dict[str, list[float]]:
+    """Returns the x values of every trace on the live charts, by `chart: trace`."""
+    points: dict[str, list[float]] = page.evaluate(
+        """() => {
+            const named = [];
+            for (const plot of document.querySelectorAll(".thaw-plot"))
+                for (const trace of plot.data || [])
+                    named.push([`${plot.dataset.chart}: ${trace.name}`, [...trace.x]]);
+            return Object.fromEntries(named);
+        }"""
+    )
+    return points
+
+
+def wait_for_status(page: Page, status: str, count: int = 1, timeout_seconds: float = 120) -> None:
+    """Returns when so many run cards show a status."""
+    page.wait_for_function(
+        """([status, count]) =>
+            document.querySelectorAll(`.thaw-status[data-status="${status}"]`).length >= count""",
+        arg=[status, count],
+        timeout=timeout_seconds * 1000,
+    )
