@@ -31,7 +31,10 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Thaw needs Python 3.11 or newer; name one with: make PYTHON=python3.12 run"; exit 1; }
+	@echo "Setting up .venv; PyTorch is large, so the first time takes some minutes."
+	@$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable .

@@ -1,5 +1,6 @@
 """What the pages know of runs: the store they share, and how a run is named and coloured."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import streamlit as st
@@ -38,6 +39,35 @@ def asked_runs() -> list[Run]:
         if run.id not in {other.id for other in found}:
             found.append(run)
     return found
+
+
+def pick_runs(
+    page: str, label: str, by_id: Mapping[str, Run], shown: Sequence[Run], help_text: str
+) -> list[Run]:
+    """Shows a choice of runs, which a change writes to the address; returns the chosen runs.
+
+    Args:
+        page: prefix of the state key.
+        label: what is chosen.
+        by_id: all runs.
+        shown: those that are chosen already.
+        help_text: one sentence.
+    """
+    key = f"{page}.runs.{'-'.join(run.id for run in shown)}"
+
+    def remember() -> None:
+        st.query_params["run"] = st.session_state[key]
+
+    picked = st.multiselect(
+        label,
+        list(by_id),
+        default=[run.id for run in shown],
+        format_func=lambda run_id: label_of(by_id[run_id]),
+        help=help_text,
+        key=key,
+        on_change=remember,
+    )
+    return [by_id[run_id] for run_id in picked]
 
 
 def percent(fraction: float | None) -> str:

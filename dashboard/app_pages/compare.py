@@ -6,7 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
-from dashboard.runs import asked_runs, colour_of, duration, label_of, percent, store
+from dashboard.runs import (
+    asked_runs,
+    colour_of,
+    duration,
+    label_of,
+    percent,
+    pick_runs,
+    store,
+)
 from engine.data.manifest import Manifest
 from engine.home import run_folder
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
@@ -48,18 +56,13 @@ def _pick(all_runs: list[Run]) -> list[Run]:
     asked = asked_runs()
     newest_group = [run for run in all_runs if run.group_id == all_runs[0].group_id][::-1]
     shown = asked or newest_group
-    picked = st.multiselect(
+    return pick_runs(
+        PAGE,
         "Runs",
-        list(by_id),
-        default=[run.id for run in shown],
-        format_func=lambda run_id: label_of(by_id[run_id]),
-        help="The address keeps the choice, so it can be bookmarked or sent to someone.",
-        key=f"{PAGE}.runs.{'-'.join(run.id for run in asked)}",
+        by_id,
+        shown,
+        "The address keeps the choice, so it can be bookmarked or sent to someone.",
     )
-    if picked and set(picked) != {run.id for run in shown}:
-        st.query_params["run"] = picked
-        st.rerun()
-    return [by_id[run_id] for run_id in picked]
 
 
 def _verdict(reports: list[RunReport]) -> None:

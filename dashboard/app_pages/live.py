@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.live import live_charts
-from dashboard.runs import asked_runs, label_of, store
+from dashboard.runs import asked_runs, pick_runs, store
 from engine.runs.store import Run
 
 PAGE = "live"
@@ -37,21 +37,17 @@ def _pick(all_runs: list[Run], asked: list[Run]) -> list[Run]:
     by_id = {run.id: run for run in all_runs}
     shown = asked or _default_runs(all_runs)
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    picked = left.multiselect(
-        "Runs on the charts",
-        list(by_id),
-        default=[run.id for run in shown],
-        format_func=lambda run_id: label_of(by_id[run_id]),
-        help="Add earlier runs to see them beside the present ones; the address keeps the choice.",
-        key=f"{PAGE}.runs.{'-'.join(run.id for run in asked) or 'following'}",
-        placeholder="Runs that go on now",
-    )
-    if set(picked) != {run.id for run in shown}:
-        st.query_params["run"] = picked
-        st.rerun()
+    with left:
+        picked = pick_runs(
+            PAGE,
+            "Runs on the charts",
+            by_id,
+            shown,
+            "Add earlier runs to see them beside the present ones; the address keeps the choice.",
+        )
     if right.button("Compare these", icon=":material/compare_arrows:", width="stretch"):
-        st.switch_page("app_pages/compare.py", query_params={"run": picked})
-    return [by_id[run_id] for run_id in picked]
+        st.switch_page("app_pages/compare.py", query_params={"run": [run.id for run in picked]})
+    return picked
 
 
 main()

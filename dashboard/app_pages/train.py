@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.data_summary import DataSummary, summarise, thumbnail
 from dashboard.runs import duration, store
 from dashboard.widgets import choice, learning_rate_slider, number_slider
+from engine.data.folders import VAL_NAMES
 from engine.data.samples import SAMPLES, sample_folder
 from engine.errors import DataError
 from engine.models.catalogue import BACKBONES, BackboneRecord, head_parameters
@@ -80,7 +81,7 @@ def _data_section() -> tuple[DataSpec | None, DataSummary | None]:
 
 
 def _data_spec(folder: str) -> DataSpec:
-    has_val = any((Path(folder).expanduser() / n).is_dir() for n in ("val", "valid", "validation"))
+    has_val = any((Path(folder).expanduser() / name).is_dir() for name in VAL_NAMES)
     if has_val:
         return DataSpec(folder=folder)
     fraction = number_slider(PAGE, "data.val_fraction", step=0.05)

@@ -326,6 +326,7 @@ class Live {
   async show(data) {
     const wanted = JSON.stringify(data);
     if (wanted === this.wanted) return;
+    const stillFollowing = this.data?.follow && data.follow;
     this.wanted = wanted;
     this.data = data;
     try {
@@ -341,7 +342,7 @@ class Live {
       return;
     }
     if (this.closed || wanted !== this.wanted) return;
-    this.leaveOut(new Set(data.runs));
+    if (!stillFollowing) this.leaveOut(new Set(data.runs));
     this.connect();
   }
 

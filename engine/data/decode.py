@@ -32,6 +32,10 @@ def decode_image(path: Path, at_least: int | None = None) -> Image.Image:
                 picture.draft("RGB", (at_least, at_least))
             picture.load()
             return _to_rgb(ImageOps.exif_transpose(picture))
+    except FileNotFoundError as error:
+        raise DataError("not there") from error
+    except PermissionError as error:
+        raise DataError("may not be read") from error
     except UnidentifiedImageError as error:
         raise DataError("not a picture in a known format") from error
     except (DataError, MemoryError):

@@ -16,6 +16,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from engine.data.decode import decode_image
 from engine.data.manifest import Item
 from engine.data.transforms import EvalTransform
+from engine.errors import DataError
+
+UNREADABLE = "This picture was good when the run began and can no longer be read:"
 
 Draw = tuple[int, int]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -33,7 +36,10 @@ class PictureDataset(Dataset[Batch]):
         """Returns image (3, H, W), label and position of one picture."""
         epoch, position = draw
         item = self.items[position]
-        picture = decode_image(Path(item.path), at_least=self.transform.decode_size)
+        try:
+            picture = decode_image(Path(item.path), at_least=self.transform.decode_size)
+        except DataError as error:
+            raise DataError(f"{UNREADABLE} {item.path}: {error}") from error
         image_CHW = self.transform(picture, (self.seed, epoch, position))
         return image_CHW, torch.tensor(item.label), torch.tensor(position)
 

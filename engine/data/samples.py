@@ -43,7 +43,12 @@ def sample_folder(name: str) -> Path:
     """Returns the folder of a sample in THAW_HOME/datasets, ready to train on; writes it once."""
     target = thaw_home() / "datasets"
     if not (target / name).exists():
-        write_sample(name, target)
+        try:
+            write_sample(name, target)
+        except DataError:
+            # Another session may have written it in the meantime.
+            if not (target / name).exists():
+                raise
     return target / name / "base" if name == "clipart" else target / name
 
 

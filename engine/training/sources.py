@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from engine.data.loader import Batch, EpochBatches, PictureDataset, picture_loader
+from engine.data.loader import UNREADABLE, Batch, EpochBatches, PictureDataset, picture_loader
+from engine.errors import DataError
 
 
 class Source(Protocol):
@@ -48,11 +49,21 @@ class PictureSource:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""
         self._batches.epoch = epoch
-        for images_BCHW, labels_B, positions_B in self._loader:
+        for images_BCHW, labels_B, positions_B in self._read():
             moved = images_BCHW.to(
                 self._device, memory_format=torch.channels_last, non_blocking=True
             )
             yield moved, labels_B.to(self._device, non_blocking=True), positions_B
+
+    def _read(self) -> Iterator[Batch]:
+        try:
+            yield from self._loader
+        except DataError as error:
+            # The loader hands on a worker's whole traceback as the message.
+            sentence = str(error).rpartition(UNREADABLE)[2].strip()
+            raise DataError(
+                f"{UNREADABLE} {sentence}; put it back or remove it, and start the run again."
+            ) from error
 
 
 class FeatureSource:

@@ -1,5 +1,7 @@
 """Checkpoints hold the weights of the epoch they name, and say so when they are damaged."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -97,9 +99,6 @@ def test_safetensors_of_another_program_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(written: Path) -> None:
-    import json
-    from dataclasses import asdict
-
     tensors = load_file(written)
     tensors.pop("head.1.bias")
     metadata = {checkpoint_module.HEADER_KEY: json.dumps(asdict(header(2)))}

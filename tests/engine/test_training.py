@@ -232,11 +232,8 @@ def test_another_seed_gives_other_numbers(tiny_train: Train) -> None:
 def test_golden_losses(tiny_train: Train) -> None:
     """Two seeded epochs: if these move, the result of every run has changed."""
     trained = tiny_train()
-    assert trained.series("train/loss") == pytest.approx(GOLDEN["train/loss"], rel=1e-3)
-    assert trained.series("val/loss") == pytest.approx(GOLDEN["val/loss"], rel=1e-3)
-
-
-GOLDEN = {"train/loss": [2.094020, 0.547446], "val/loss": [1.559162, 1.166837]}
+    assert trained.series("train/loss") == pytest.approx([2.094020, 0.547446], rel=1e-3)
+    assert trained.series("val/loss") == pytest.approx([1.559162, 1.166837], rel=1e-3)
 
 
 # ---- what a run tells
@@ -348,7 +345,7 @@ def test_weight_decay_pulls_weights_towards_zero(tiny_session: SetUp) -> None:
             {"optimiser.weight_decay": decay, "optimiser.lr": 0.03, "training.epochs": 10}
         )
         run_epochs(session)
-        norms.append(float(session.model.head[1].weight.norm()))
+        norms.append(float(session.model.head[1].weight.detach().norm()))
     assert norms[1] < 0.9 * norms[0]
 
 
@@ -488,12 +485,12 @@ def test_a_loss_that_is_no_number_ends_training_by_name(
         run_epochs(session)
     message = str(caught.value)
     assert f"The training loss became {name} in epoch 1, step 2" in message
-    assert "lower the learning rate (it was 3.0e-03)" in message
+    assert "lower the learning rate (it was 2.8e-03)" in message
 
 
+@pytest.mark.filterwarnings("ignore:Encountered `nan` values in tensor")
 def test_logits_that_are_no_numbers_in_validation_end_training(tiny_session: SetUp) -> None:
     session = tiny_session()
-    session.optimiser.zero_grad()
     with torch.no_grad():
         session.model.head[1].weight.fill_(math.nan)
     metrics = EpochMetrics(NUM_CLASSES, session.device)
