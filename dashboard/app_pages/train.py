@@ -299,7 +299,7 @@ def _count_parameters(
 def _wait_for_speed() -> None:
     if known_speeds():
         st.rerun()
-    st.caption("Time: measuring this machine for the first time, a few seconds…")
+    st.caption("Time: not measured on this machine yet; it shows here as soon as it is.")
 
 
 def _show_waiting() -> None:

@@ -6,6 +6,9 @@
 const PLOTLY_URL = "/thaw/plotly.js";
 const STREAM_URL = "/thaw/events";
 const DRAW_EVERY_MS = 100;
+// Redrawing is what watching costs the machine that trains: charts that change slowly are drawn
+// less often, and charts that are scrolled out of sight not at all until they come back.
+const DRAW_SLOW_EVERY_MS = 3000;
 const RECONNECT_MS = 1000;
 const DRAWN_KEPT = 2000;
 const ACTIVE = new Set(["queued", "running", "stopping"]);
@@ -13,8 +16,8 @@ const ACTIVE = new Set(["queued", "running", "stopping"]);
 const CHARTS = [
   { key: "loss", title: "Loss", hint: "thick: validation, thin: training", y: "cross-entropy" },
   { key: "accuracy", title: "Accuracy", hint: "thick: validation, dotted: training", y: "share of images right", format: ".0%" },
-  { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone", y: "learning rate per step", exponent: true },
-  { key: "speed", title: "Throughput", hint: "training images; features that are computed once go by fast", y: "images per second (log)", log: true },
+  { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone", y: "learning rate per step", exponent: true, slow: true },
+  { key: "speed", title: "Throughput", hint: "training images; features that are computed once go by fast", y: "images per second (log)", log: true, slow: true },
 ];
 
 const instances = new WeakMap();
@@ -190,6 +193,8 @@ class Chart {
     this.plan = plan;
     this.traces = new Map();
     this.pending = new Map();
+    this.visible = true;
+    this.drawnAt = -Infinity;
     const box = element("figure", "thaw-chart");
     box.style.marginBlock = box.style.marginInline = "0";
     this.div = element("div", "thaw-plot");
@@ -200,14 +205,15 @@ class Chart {
     parent.append(box);
   }
 
+  // Margins are fixed: measuring the labels anew doubles the cost of a redraw.
   layout(ink) {
-    const axis = { color: ink.text, gridcolor: ink.grid, zeroline: false, automargin: true };
+    const axis = { color: ink.text, gridcolor: ink.grid, zeroline: false };
     const y = { ...axis, title: { text: this.plan.y, font: { size: 12 } } };
     if (this.plan.format) y.tickformat = this.plan.format;
     if (this.plan.log) Object.assign(y, { type: "log", dtick: 1 });
     if (this.plan.exponent) y.exponentformat = "e";
     return {
-      margin: { l: 8, r: 12, t: 8, b: 8 },
+      margin: { l: 64, r: 14, t: 10, b: 42 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: ink.text, family: ink.family, size: 12 },
@@ -259,8 +265,16 @@ class Chart {
     };
   }
 
-  draw() {
-    if (!this.pending.size) return null;
+  // Returns in how many ms the pending points are due; Infinity where there are none to draw.
+  dueIn(now) {
+    if (!this.pending.size || !this.visible) return Infinity;
+    const fresh = [...this.pending.keys()].some((key) => !this.traces.has(key));
+    const every = this.plan.slow && !fresh ? DRAW_SLOW_EVERY_MS : DRAW_EVERY_MS;
+    return Math.max(0, this.drawnAt + every - now);
+  }
+
+  draw(now) {
+    this.drawnAt = now;
     const fresh = [];
     const extend = { x: [], y: [], index: [] };
     for (const [key, { run, name, x, y }] of this.pending) {
@@ -296,6 +310,7 @@ class Live {
     this.root = parent.querySelector(".thaw-live");
     this.runs = new Map();
     this.undrawn = [];
+    this.cardsAt = -Infinity;
     this.root.thawDrawn = [];
     this.onStop = () => {};
     this.notice = element("div", "thaw-notice");
@@ -311,6 +326,13 @@ class Live {
       if (event.propertyName === "color" && this.ready) this.recolour();
     });
     this.clock = setInterval(() => this.renderCards(), 1000);
+    this.sight = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        this.charts[target.dataset.chart].visible = isIntersecting;
+      }
+      this.plan();
+    });
+    for (const chart of Object.values(this.charts)) this.sight.observe(chart.div);
   }
 
   ink() {
@@ -395,26 +417,40 @@ class Live {
       for (const [chart, name, x, y] of run.take(event)) this.charts[chart].add(run, name, x, y);
       this.undrawn.push({ run: event.run_id, seq: event.seq, kind: event.kind, time: event.time });
     }
+    this.undrawn.splice(0, this.undrawn.length - DRAWN_KEPT);
+    this.stale = true;
     this.plan();
   }
 
+  // Sees to it that the next frame after the first due chart draws all that are due.
   plan() {
-    if (this.planned) return;
-    this.planned = true;
-    const wait = Math.max(0, DRAW_EVERY_MS - (performance.now() - (this.drawnAt || 0)));
-    setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
+    if (this.closed || !this.ready) return;
+    const now = performance.now();
+    const due = Math.min(...Object.values(this.charts).map((chart) => chart.dueIn(now)));
+    const cards = this.stale ? Math.max(0, this.cardsAt + DRAW_EVERY_MS - now) : Infinity;
+    const wait = Math.min(due, cards);
+    if (wait === Infinity) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
   }
 
   async draw() {
-    this.planned = false;
     if (this.closed) return;
-    this.drawnAt = performance.now();
-    const drawn = this.undrawn;
-    this.undrawn = [];
+    const now = performance.now();
+    const due = Object.values(this.charts).filter((chart) => chart.dueIn(now) <= 1);
+    this.stale = false;
+    this.cardsAt = now;
     this.renderCards();
-    await Promise.all(Object.values(this.charts).map((chart) => chart.draw()));
-    const now = Date.now() / 1000;
-    for (const event of drawn) this.root.thawDrawn.push({ ...event, drawn: now });
+    await Promise.all(due.map((chart) => chart.draw(now)));
+    if (due.includes(this.charts.loss)) this.noteDrawn();
+    this.plan();
+  }
+
+  // Keeps when each point appeared on the loss chart, for whoever measures it.
+  noteDrawn() {
+    const drawn = Date.now() / 1000;
+    for (const event of this.undrawn) this.root.thawDrawn.push({ ...event, drawn });
+    this.undrawn = [];
     this.root.thawDrawn.splice(0, this.root.thawDrawn.length - DRAWN_KEPT);
   }
 
@@ -427,6 +463,8 @@ class Live {
     this.source?.close();
     clearTimeout(this.retry);
     clearInterval(this.clock);
+    clearTimeout(this.timer);
+    this.sight.disconnect();
     for (const chart of Object.values(this.charts)) window.Plotly?.purge(chart.div);
   }
 }

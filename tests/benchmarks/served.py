@@ -13,7 +13,7 @@ from tests.serving import Dashboard
 def fresh_dashboard() -> Iterator[Dashboard]:
     """Gives a running dashboard; this process shares its THAW_HOME meanwhile."""
     before = os.environ.get("THAW_HOME")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["THAW_HOME"] = folder
         dashboard = Dashboard(Path(folder))
         dashboard.start()
