@@ -33,6 +33,7 @@ class DataSpec(Part):
     """Which images, and which of them are held back for validation."""
 
     folder: str = Field(
+        min_length=1,
         description="Folder of images, as train/<class>/* with val/<class>/*, or as <class>/*.",
         json_schema_extra=_about("Image folder"),
     )

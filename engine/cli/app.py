@@ -9,14 +9,14 @@ from rich.console import Console
 app = typer.Typer(
     name="thaw",
     help="How should this pre-trained model be updated with my images? Without a command, opens "
-    "the dashboard.",
+    "the dashboard.\n\nExample: `thaw`",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-console = Console()
+console = Console(markup=False)
 
 JSON_HELP = "Print one JSON document to stdout and nothing else there."
 

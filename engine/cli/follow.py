@@ -6,13 +6,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from engine.cli.app import percent, seconds
+from engine.errors import StoreError
 from engine.events import MetricEvent
+from engine.home import thaw_home
 from engine.insight.compare import report
 from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 
 POLL_SECONDS = 0.1
 TEND_SECONDS = 3.0
+START_SECONDS = 60.0
 
 
 def follow(store: Store, run: Run, quiet: bool = False) -> Run:
@@ -25,9 +28,9 @@ def follow(store: Store, run: Run, quiet: bool = False) -> Run:
         run: queued or running.
         quiet: show nothing.
     """
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet, markup=False)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
         TimeElapsedColumn(),
@@ -43,6 +46,7 @@ def follow(store: Store, run: Run, quiet: bool = False) -> Run:
 
 def _watch(store: Store, run: Run, view: "_View") -> Run:
     seen, tended, asked = 0, time.monotonic(), False
+    first_in_line_since: float | None = None
     while True:
         try:
             run = store.run(run.id)
@@ -52,7 +56,12 @@ def _watch(store: Store, run: Run, view: "_View") -> Run:
             if not run.is_active:
                 return run
             if run.status == "queued":
-                view.waiting(store.num_waiting_before(run))
+                num_before = store.num_waiting_before(run)
+                view.waiting(num_before)
+                first_in_line_since = (
+                    (first_in_line_since or time.monotonic()) if not num_before else None
+                )
+                _require_start(run, first_in_line_since)
             if time.monotonic() - tended > TEND_SECONDS:
                 tended = time.monotonic()
                 tend(store)
@@ -63,6 +72,17 @@ def _watch(store: Store, run: Run, view: "_View") -> Run:
             asked = True
             view.say("Stopping after the present step; press Ctrl-C again to leave it running.")
             store.request_stop(run.id)
+
+
+def _require_start(run: Run, first_in_line_since: float | None) -> None:
+    """Gives up waiting for a run that nothing stands before and that nobody starts."""
+    if first_in_line_since is None or time.monotonic() - first_in_line_since < START_SECONDS:
+        return
+    raise StoreError(
+        f"Run {run.id} is first in the queue and was not started in {START_SECONDS:.0f} seconds; "
+        f"what kept the queue from working is in {thaw_home() / 'supervisor.log'}. The run stays "
+        "queued."
+    )
 
 
 class _View:

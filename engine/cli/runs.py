@@ -103,7 +103,7 @@ def compare(
         print_json({"runs": documents, "differing_settings": differing, "warnings": warnings})
         return
     for warning in warnings:
-        console.print(f"[yellow]{warning}[/yellow]")
+        console.print(warning, style="yellow")
     table = Table("", *(f"{one.run.name} ({one.run.id})" for one in reports), box=None)
     table.add_row("status", *(one.run.status for one in reports))
     table.add_row("best val accuracy", *(percent(one.best_val_accuracy) for one in reports))
@@ -119,7 +119,7 @@ def compare(
 
 
 @app.command()
-def stop(run: RunArgument) -> None:
+def stop(run: RunArgument, json_output: JsonOption = False) -> None:
     """Stop a run after its present step; its best epoch is kept.
 
     Example: `thaw stop 3f9a2c1b`
@@ -127,11 +127,14 @@ def stop(run: RunArgument) -> None:
     store = Store()
     tend(store)
     found = store.run(run)
-    if not found.is_active:
+    if found.is_active:
+        store.request_stop(found.id)
+    if json_output:
+        print_json({"run_id": found.id, "status": store.run(found.id).status})
+    elif not found.is_active:
         console.print(f"Run {found.id} has already ended: {found.status}.")
-        return
-    store.request_stop(found.id)
-    console.print(f"Run {found.id} was asked to stop.")
+    else:
+        console.print(f"Run {found.id} was asked to stop.")
 
 
 @app.command()

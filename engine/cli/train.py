@@ -1,5 +1,6 @@
 """`thaw train`: one run in the foreground."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -117,11 +118,7 @@ def _build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
     """
     values: dict[str, Any] = {}
     if file is not None:
-        try:
-            base = RunSpec.parse(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"The spec file {file} cannot be read: {error}.") from error
-        values = base.model_dump()
+        values = _read_spec(file)
     elif "data.folder" not in given:
         raise SpecError("Name the folder of images: thaw train --data DIR.")
     elif "optimiser.lr" not in given:
@@ -132,6 +129,18 @@ def _build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
         target = values
         *parents, last = path.split(".")
         for parent in parents:
-            target = target.setdefault(parent, {})
+            if not isinstance(target.get(parent), dict):
+                target[parent] = {}
+            target = target[parent]
         target[last] = value
     return RunSpec.parse(values)
+
+
+def _read_spec(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"The spec file {file} cannot be read: {error}.") from error
+    if not isinstance(values, dict):
+        raise SpecError(f"The spec file {file} holds no JSON object; see `thaw show RUN --json`.")
+    return values

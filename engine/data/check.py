@@ -87,7 +87,7 @@ def _judge(path: Path) -> Verdict:
 
 
 def _load(store: Path) -> dict[str, Verdict]:
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         entries = json.loads(store.read_text(encoding="utf-8"))
         return {path: Verdict(**entry) for path, entry in entries.items()}
     return {}

@@ -32,6 +32,8 @@ def decode_image(path: Path, at_least: int | None = None) -> Image.Image:
                 picture.draft("RGB", (at_least, at_least))
             picture.load()
             return _to_rgb(ImageOps.exif_transpose(picture))
+    except Image.DecompressionBombError as error:
+        raise DataError(f"larger than {MAX_PIXELS // 1_000_000} megapixels") from error
     except FileNotFoundError as error:
         raise DataError("not there") from error
     except PermissionError as error:

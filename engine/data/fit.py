@@ -1,5 +1,7 @@
 """How a picture of any shape becomes a square."""
 
+import math
+
 from PIL import Image, ImageOps
 
 from engine.models.catalogue import BackboneRecord
@@ -25,7 +27,8 @@ def fit_picture(picture: Image.Image, size: int, fit: Fit, backbone: BackboneRec
     if fit == "pad":
         red, green, blue = (round(255 * channel) for channel in backbone.mean)
         return ImageOps.pad(picture, (size, size), resampling, color=(red, green, blue))
-    scale = size / backbone.crop_fraction / min(picture.size)
-    width, height = (max(size, round(side * scale)) for side in picture.size)
-    left, top = (width - size) // 2, (height - size) // 2
+    # Rounded as timm and torchvision do, so that not a pixel differs from their evaluation.
+    shorter = math.floor(size / backbone.crop_fraction)
+    width, height = (int(shorter * side / min(picture.size)) for side in picture.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
     return picture.resize((width, height), resampling).crop((left, top, left + size, top + size))

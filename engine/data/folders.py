@@ -76,7 +76,13 @@ def _require_folder(folder: Path) -> None:
 
 def _child(folder: Path, names: Iterable[str]) -> Path | None:
     wanted = set(names)
-    return next((c for c in _folders(folder) if c.name.lower() in wanted), None)
+    named = (c for c in _folders(folder) if c.name.lower() in wanted)
+    return next((c for c in named if not _has_pictures(c)), None)
+
+
+def _has_pictures(folder: Path) -> bool:
+    """Whether pictures lie in the folder itself: then it is a class, whatever its name."""
+    return any(c.suffix.lower() in SUFFIXES and not _is_hidden(c) for c in folder.iterdir())
 
 
 def _folders(folder: Path) -> list[Path]:

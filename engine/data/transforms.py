@@ -47,6 +47,7 @@ class TrainTransform(EvalTransform):
     def __init__(self, spec: ImageSpec, backbone: BackboneRecord):
         super().__init__(spec, backbone)
         self._augment = _augmentation(spec)
+        self._margin = AUGMENTATION_MARGIN if spec.augmentation == "standard" else 1.0
 
     def __call__(self, picture: Image.Image, seed: tuple[int, ...]) -> Tensor:
         """Returns a normalised image (3, H, W), changed as the seed decides.
@@ -58,8 +59,7 @@ class TrainTransform(EvalTransform):
         """
         if self._augment is None:
             return super().__call__(picture, seed)
-        margin = AUGMENTATION_MARGIN if self.spec.augmentation == "standard" else 1.0
-        side = round(self.spec.size * margin)
+        side = round(self.spec.size * self._margin)
         square = fit_picture(picture, side, self.spec.fit, self.backbone)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
@@ -68,7 +68,7 @@ class TrainTransform(EvalTransform):
     @property
     def decode_size(self) -> int:
         """Least side in px at which a picture must be decoded."""
-        return round(super().decode_size * AUGMENTATION_MARGIN)
+        return round(super().decode_size * self._margin)
 
 
 def _augmentation(spec: ImageSpec) -> v2.Transform | None:

@@ -43,7 +43,9 @@ def load_in_order(model: nn.Module, file: Path) -> None:
         ) from error
     target = model.state_dict()
     names = [name for name in target if not name.endswith("num_batches_tracked")]
-    tensors = [t for name, t in source.items() if not name.endswith("num_batches_tracked")]
+    is_weights = isinstance(source, dict) and all(isinstance(t, Tensor) for t in source.values())
+    entries = source.items() if is_weights else ()
+    tensors = [t for name, t in entries if not name.endswith("num_batches_tracked")]
     shapes_match = [target[name].shape for name in names] == [tensor.shape for tensor in tensors]
     if not shapes_match:
         raise WeightsError(

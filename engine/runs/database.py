@@ -35,7 +35,7 @@ def open_database(url: str) -> Engine:
             version = connection.scalar(select(schema_versions.c.version))
             if version is None:
                 connection.execute(insert(schema_versions).values(version=SCHEMA_VERSION))
-    except (SQLAlchemyError, ArgumentError, NoSuchModuleError) as error:
+    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError) as error:
         reason = getattr(error, "orig", None) or error
         raise StoreError(
             f"The store of runs at {_without_password(url)} cannot be opened ({reason}); check "

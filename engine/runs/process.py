@@ -21,6 +21,9 @@ def start_detached(
 ) -> "subprocess.Popen[bytes]":
     """Starts `python -m ...` in a session of its own; closing the page or a shell leaves it alone.
 
+    `-P` keeps the working folder off the module path: a person's own folder called `engine` would
+    be taken for this package.
+
     Args:
         arguments: what follows `python -m`.
         log: file that its output is appended to.
@@ -30,7 +33,7 @@ def start_detached(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, "-P", "-m", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

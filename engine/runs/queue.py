@@ -6,6 +6,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from filelock import FileLock, Timeout
+
 from engine.errors import SpecError
 from engine.events import WORKING
 from engine.home import thaw_home
@@ -14,6 +16,7 @@ from engine.runs.store import Run, Store
 from engine.spec import RunSpec
 
 SILENT_SECONDS = 12.0
+LOCK_FILE = "supervisor.lock"
 
 
 def num_slots() -> int:
@@ -25,7 +28,7 @@ def num_slots() -> int:
     wanted = os.environ.get("THAW_MAX_RUNS")
     if wanted is None:
         return max(1, num_gpus())
-    if not wanted.isdigit() or int(wanted) < 1:
+    if not wanted.isdecimal() or int(wanted) < 1:
         raise SpecError(f"THAW_MAX_RUNS is {wanted!r}; it must be a whole number of at least 1.")
     return int(wanted)
 
@@ -66,8 +69,17 @@ def tend(store: Store) -> None:
     true statuses.
     """
     mark_interrupted(store)
-    if any(run.status == "queued" for run in store.all_runs(("queued",))):
+    if store.all_runs(("queued",)) and not supervisor_at_work():
         start_supervisor()
+
+
+def supervisor_at_work() -> bool:
+    """Returns whether a supervisor of this THAW_HOME holds its lock."""
+    try:
+        with FileLock(thaw_home() / LOCK_FILE, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def mark_interrupted(store: Store) -> list[str]:

@@ -17,7 +17,7 @@ from engine.errors import ThawError
 from engine.events import WORKING
 from engine.home import run_folder, thaw_home
 from engine.runs.process import host_name, process_started, start_detached
-from engine.runs.queue import mark_interrupted, num_gpus, num_slots
+from engine.runs.queue import LOCK_FILE, mark_interrupted, num_gpus, num_slots
 from engine.runs.store import Store
 
 POLL_SECONDS = 0.2
@@ -31,7 +31,7 @@ def main() -> int:
     after it saw an empty queue and before the run came that this process was started for.
     """
     try:
-        with FileLock(thaw_home() / "supervisor.lock", timeout=LOCK_SECONDS):
+        with FileLock(thaw_home() / LOCK_FILE, timeout=LOCK_SECONDS):
             _look_after(Store())
     except Timeout:
         return 0

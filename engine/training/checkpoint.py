@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -88,6 +88,7 @@ def load_checkpoint(file: Path) -> tuple[Classifier, CheckpointHeader]:
     try:
         with safe_open(file, framework="pt") as opened:
             header = CheckpointHeader(**json.loads(opened.metadata()[HEADER_KEY]))
+            header = replace(header, classes=tuple(header.classes))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
@@ -95,5 +96,8 @@ def load_checkpoint(file: Path) -> tuple[Classifier, CheckpointHeader]:
         ) from error
     spec = RunSpec.parse(header.spec)
     model = build_classifier(spec.model, len(header.classes), spec.seed)
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{file} does not hold the model it describes ({error}).") from error
     return model.eval(), header

@@ -40,7 +40,7 @@ def _file() -> Path:
 
 def known_speeds() -> dict[str, Speed]:
     """Returns the latest speed of each `backbone/work` that was measured on this machine."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         entries = json.loads(_file().read_text(encoding="utf-8"))
         return {name: Speed(**entry) for name, entry in entries.items()}
     return {}
@@ -49,7 +49,9 @@ def known_speeds() -> dict[str, Speed]:
 def record_speed(backbone: str, work: str, speed: Speed) -> None:
     """Keeps a measurement, in place of an earlier one of the same backbone and work."""
     speeds = known_speeds() | {f"{backbone}/{work}": speed}
-    write_text(_file(), json.dumps({name: asdict(one) for name, one in speeds.items()}))
+    # An estimate is not worth a run: where this cannot be written, the run goes on.
+    with contextlib.suppress(OSError):
+        write_text(_file(), json.dumps({name: asdict(one) for name, one in speeds.items()}))
 
 
 def estimate_seconds(

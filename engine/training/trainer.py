@@ -36,6 +36,7 @@ from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 
 MANIFEST_FILE = "manifest.json"
 CHECKPOINT_FILE = "best.safetensors"
+TELLING_IMAGES = 100
 
 
 @dataclass
@@ -201,7 +202,8 @@ def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
         "peak_memory_mib": peak_memory_mib(session.device),
     }
     _keep_if_best(session, epoch, float(val_metrics.result("val")["val/accuracy"]), logits_NK)
-    if set(phase.trainable) == set(session.model.backbone.stages):
+    learns_all = set(phase.trainable) == set(session.model.backbone.stages)
+    if learns_all and session.train.num_images >= TELLING_IMAGES:
         speed = Speed(session.train.num_images / train_seconds, session.spec.images.size)
         record_speed(session.spec.model.backbone, TRAIN_FULL, speed)
     session.reporter.emit("epoch", epoch, epoch * session.train.num_batches, values)
@@ -293,6 +295,7 @@ def _sources(
         return FeatureSource(features_ND, labels_N, batches(items, shuffle))
 
     head_sources = features(manifest.train, True), features(manifest.val, False)
-    speed = Speed(preparation.images_per_second, spec.images.size)
-    record_speed(spec.model.backbone, FORWARD, speed)
+    if len(manifest.train) >= TELLING_IMAGES:
+        speed = Speed(preparation.images_per_second, spec.images.size)
+        record_speed(spec.model.backbone, FORWARD, speed)
     return *head_sources, model.head

@@ -89,6 +89,17 @@ def test_a_picture_in_another_class_changes_the_fingerprint(tmp_path: Path) -> N
     assert manifest_of(tmp_path).fingerprint != before.fingerprint
 
 
+def test_a_picture_on_the_other_side_of_the_split_changes_the_fingerprint(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path / "train", {"cats": 1, "dogs": 2})
+    distinct_pictures(tmp_path / "val", {"dogs": 1})
+    same = (tmp_path / "train/dogs/000.png").read_bytes()
+    for file in (tmp_path / "train/dogs/001.png", tmp_path / "val/dogs/000.png"):
+        file.write_bytes(same)
+    before = manifest_of(tmp_path)
+    (tmp_path / "train/dogs/001.png").rename(tmp_path / "val/dogs/001.png")
+    assert manifest_of(tmp_path).fingerprint != before.fingerprint
+
+
 def test_a_renamed_class_changes_the_fingerprint(own_folder: Path) -> None:
     before = manifest_of(own_folder)
     (own_folder / "birds").rename(own_folder / "beaks")

@@ -557,6 +557,22 @@ def test_a_folder_that_cannot_be_used_is_a_data_error(tmp_path: Path, recorder: 
         train(tiny_spec(tmp_path / "missing"), tmp_path, recorder)
 
 
+def test_a_picture_that_goes_away_in_mid_run_is_named(
+    own_folder: Path, tmp_path: Path, recorder: Recorder
+) -> None:
+    session = set_up(
+        tiny_spec(own_folder, {"images.augmentation": "flip"}), tmp_path, recorder, 0.0
+    )
+    lost = Path(session.manifest.train[0].path)
+    lost.unlink()
+    with pytest.raises(DataError) as caught:
+        run_epochs(session)
+    message = str(caught.value)
+    assert str(lost) in message
+    assert "Traceback" not in message
+    assert "\n" not in message
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_where_there_is_none_is_a_sentence() -> None:
     with pytest.raises(TrainingError, match="finds no CUDA GPU here; use auto or cpu"):

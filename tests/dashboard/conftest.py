@@ -1,0 +1,72 @@
+"""No test of the dashboard starts a process; all of them share the store that the pages read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Pool, event
+from streamlit.components.v2 import manifest_scanner
+
+import dashboard.runs
+import dashboard.server
+import engine.data.samples
+import engine.runs.queue
+from dashboard.live import _component
+from engine.runs.store import Store
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What would have been started as a process of its own, in order."""
+    names: list[str] = []
+
+    def note(arguments: list[str], *_: object) -> None:
+        names.append(arguments[0])
+
+    monkeypatch.setattr(engine.runs.queue, "start_supervisor", lambda: names.append("supervisor"))
+    monkeypatch.setattr(engine.runs.queue, "start_detached", note)
+    monkeypatch.setattr(dashboard.server, "start_detached", note)
+    return names
+
+
+@pytest.fixture(autouse=True)
+def _fresh_dashboard(thaw_home: Path) -> Iterator[None]:
+    """Makes each test's pages open the store of its own THAW_HOME."""
+    dashboard.runs.store.cache_clear()
+    _component.cache_clear()
+    yield
+    if dashboard.runs.store.cache_info().currsize:
+        dashboard.runs.store().close()
+    dashboard.runs.store.cache_clear()
+    _component.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leaves out what costs time here and proves nothing.
+
+    Streamlit looks through all installed packages for components whenever an AppTest is made, and
+    SQLite waits for the disk after every commit.
+    """
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", list)
+    event.listen(Pool, "checkout", _do_not_wait_for_the_disk)
+    yield
+    event.remove(Pool, "checkout", _do_not_wait_for_the_disk)
+
+
+def _do_not_wait_for_the_disk(connection: Any, *_: object) -> None:
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture
+def store(_fresh_dashboard: None) -> Store:
+    """The store that the pages read."""
+    return dashboard.runs.store()
+
+
+@pytest.fixture
+def small_sample(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts 24 pictures in the place of the sample data, where a test is not about the data."""
+    monkeypatch.setattr(engine.data.samples, "sample_folder", lambda name: tiny_folder)
+    return tiny_folder

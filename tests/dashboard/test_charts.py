@@ -1,0 +1,161 @@
+"""Figures are pure functions: what is drawn, in which colour, with which words on the axes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from dashboard.charts import Against, Curve, accuracy_figure, confusion_figure, loss_figure
+from engine.events import MetricEvent
+
+FROZEN_COLOUR, FULL_COLOUR = "#2b7de9", "#e8590c"
+
+
+def epochs(accuracies: Sequence[float], seconds_each: float = 2.0) -> list[MetricEvent]:
+    return [
+        MetricEvent(
+            "abcd1234",
+            epoch,
+            0.0,
+            "epoch",
+            epoch,
+            epoch * 5,
+            {
+                "train/loss": 0.9 / epoch,
+                "val/loss": 1.0 / epoch,
+                "train/accuracy": accuracy + 0.05,
+                "val/accuracy": accuracy,
+                "elapsed_seconds": seconds_each * epoch,
+            },
+        )
+        for epoch, accuracy in enumerate(accuracies, start=1)
+    ]
+
+
+@pytest.fixture
+def curves() -> list[Curve]:
+    return [
+        Curve("Frozen · photos · abcd", FROZEN_COLOUR, epochs([0.5, 0.7])),
+        Curve("Full · photos · 1234", FULL_COLOUR, epochs([0.6, 0.8, 0.9], seconds_each=10.0)),
+    ]
+
+
+def trace(figure: go.Figure, name: str) -> go.Scatter:
+    [found] = [one for one in figure.data if one.name == name]
+    return found
+
+
+def test_every_run_has_a_line_for_validation_and_one_for_training(curves: list[Curve]) -> None:
+    assert [one.name for one in accuracy_figure(curves, "epochs").data] == [
+        "Frozen · photos · abcd",
+        "Frozen · photos · abcd, training",
+        "Full · photos · 1234",
+        "Full · photos · 1234, training",
+    ]
+
+
+def test_accuracy_against_epochs(curves: list[Curve]) -> None:
+    figure = accuracy_figure(curves, "epochs")
+    val = trace(figure, "Full · photos · 1234")
+    train = trace(figure, "Full · photos · 1234, training")
+    assert list(val.x) == [1.0, 2.0, 3.0]
+    assert list(val.y) == [0.6, 0.8, 0.9]
+    assert list(train.y) == pytest.approx([0.65, 0.85, 0.95])
+
+
+def test_loss_against_seconds(curves: list[Curve]) -> None:
+    val = trace(loss_figure(curves, "seconds"), "Full · photos · 1234")
+    assert list(val.x) == [10.0, 20.0, 30.0]
+    assert list(val.y) == pytest.approx([1.0, 1 / 2, 1 / 3])
+
+
+@pytest.mark.parametrize("against", ["epochs", "seconds"])
+def test_training_is_dotted_and_validation_solid(curves: list[Curve], against: Against) -> None:
+    for figure in (accuracy_figure(curves, against), loss_figure(curves, against)):
+        for one in figure.data:
+            assert one.line.dash == ("dot" if one.name.endswith(", training") else "solid")
+
+
+def test_both_lines_of_a_run_have_its_colour(curves: list[Curve]) -> None:
+    for figure in (accuracy_figure(curves, "epochs"), loss_figure(curves, "seconds")):
+        for one in figure.data:
+            assert one.line.color == (FROZEN_COLOUR if "Frozen" in one.name else FULL_COLOUR)
+
+
+def test_a_click_in_the_legend_hides_both_lines_of_a_run(curves: list[Curve]) -> None:
+    figure = accuracy_figure(curves, "epochs")
+    assert [one.legendgroup for one in figure.data] == [
+        *(["Frozen · photos · abcd"] * 2),
+        *(["Full · photos · 1234"] * 2),
+    ]
+    assert [one.showlegend for one in figure.data] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("against", "title"),
+    [("epochs", "epochs"), ("seconds", "seconds since the run's first image")],
+)
+def test_axes_say_what_they_measure(curves: list[Curve], against: Against, title: str) -> None:
+    accuracy, loss = accuracy_figure(curves, against), loss_figure(curves, against)
+    assert accuracy.layout.xaxis.title.text == loss.layout.xaxis.title.text == title
+    assert accuracy.layout.yaxis.title.text == "share of images right"
+    assert loss.layout.yaxis.title.text == "cross-entropy"
+
+
+def test_accuracy_is_a_percentage_on_screen_only(curves: list[Curve]) -> None:
+    assert accuracy_figure(curves, "epochs").layout.yaxis.tickformat == ".0%"
+    assert loss_figure(curves, "epochs").layout.yaxis.tickformat is None
+
+
+def test_a_run_without_epochs_leaves_the_others_as_they_are(curves: list[Curve]) -> None:
+    figure = accuracy_figure([Curve("Waiting", "#000000", []), *curves], "seconds")
+    assert list(trace(figure, "Waiting").x or ()) == []
+    assert list(trace(figure, "Frozen · photos · abcd").y) == [0.5, 0.7]
+
+
+COUNTS_KK = np.array([[8, 2, 0], [1, 0, 0], [0, 0, 0]])
+
+
+def heatmap(figure: go.Figure) -> go.Heatmap:
+    [only] = figure.data
+    return only
+
+
+def test_confusion_shows_counts_and_colours_by_share_of_the_true_class() -> None:
+    shown = heatmap(confusion_figure(COUNTS_KK, ["birds", "fruit", "boats"], FULL_COLOUR))
+    assert np.array_equal(shown.text, COUNTS_KK)
+    assert shown.texttemplate == "%{text}"
+    expected_KK = np.array([[0.8, 0.2, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert np.asarray(shown.z) == pytest.approx(expected_KK)
+    assert (shown.zmin, shown.zmax) == (0.0, 1.0)
+
+
+def test_confusion_hover_names_both_classes_the_count_and_the_share() -> None:
+    shown = heatmap(confusion_figure(COUNTS_KK, ["birds", "fruit", "boats"], FULL_COLOUR))
+    assert np.array_equal(shown.customdata, COUNTS_KK)
+    for part in ("%{y} taken for %{x}", "%{customdata} images", "%{z:.0%}"):
+        assert part in shown.hovertemplate
+
+
+def test_confusion_has_true_classes_down_from_the_top() -> None:
+    figure = confusion_figure(COUNTS_KK, ["birds", "fruit", "boats"], FULL_COLOUR)
+    assert figure.layout.xaxis.title.text == "predicted class"
+    assert figure.layout.yaxis.title.text == "true class"
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert heatmap(figure).colorbar.title.text == "share of true class"
+    assert heatmap(figure).colorscale[-1][1] == FULL_COLOUR
+
+
+def test_classes_with_numbers_for_names_stay_classes() -> None:
+    figure = confusion_figure(COUNTS_KK, ["0", "1", "10"], FROZEN_COLOUR)
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "category"
+    assert list(heatmap(figure).x) == list(heatmap(figure).y) == ["0", "1", "10"]
+
+
+def test_many_classes_leave_the_counts_to_the_hover() -> None:
+    names = [f"class {number}" for number in range(40)]
+    figure = confusion_figure(np.eye(40, dtype=np.int64), names, FROZEN_COLOUR)
+    assert heatmap(figure).texttemplate is None
+    assert np.array_equal(heatmap(figure).customdata, np.eye(40))
+    assert figure.layout.height > confusion_figure(COUNTS_KK, ["a", "b", "c"], "#000").layout.height

@@ -1,0 +1,278 @@
+"""Compare: who is ahead, on how many pictures, in which colours, and what was set differently."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+from pandas import DataFrame
+from streamlit.testing.v1 import AppTest
+
+from dashboard.runs import colour_of, label_of
+from engine.home import run_folder
+from engine.runs.store import Run, Store
+from tests.dashboard.made import NUM_VAL, add_pair, add_run, finish, start
+from tests.dashboard.pages import controls_of, open_page, run, runs_in_address, text_of
+
+pytestmark = pytest.mark.usefixtures("small_sample")
+
+
+def finished_pair(
+    store: Store, frozen: tuple[float, ...] = (0.5, 0.7), full: tuple[float, ...] = (0.4, 0.8)
+) -> tuple[Run, Run]:
+    one, other = add_pair(store)
+    return finish(store, one, frozen), finish(store, other, full)
+
+
+def results(page: AppTest) -> DataFrame:
+    """Returns the table of results, by run."""
+    table: DataFrame = page.dataframe[0].value.set_index("run")
+    return table
+
+
+def settings(page: AppTest) -> DataFrame:
+    """Returns the table of settings, by setting."""
+    table: DataFrame = page.dataframe[1].value.set_index("setting")
+    return table
+
+
+def figures(page: AppTest) -> dict[str, Any]:
+    """Returns the charts by the end of their keys, such as `accuracy.epochs`."""
+    shown = {
+        one.proto.id.rpartition("-compare.")[2]: one.proto.spec for one in page.get("plotly_chart")
+    }
+    return {key: json.loads(spec) for key, spec in shown.items()}
+
+
+def test_without_runs_it_says_where_to_start(store: Store) -> None:
+    page = open_page("compare")
+    assert "Nothing to compare yet" in page.info[0].value
+    assert len(page.get("page_link")) == 1
+    assert not page.dataframe
+
+
+def test_the_verdict_says_who_is_ahead_and_on_how_many_pictures(store: Store) -> None:
+    frozen, full = finished_pair(store, frozen=(0.5, 0.6), full=(0.4, 0.9))
+    verdict = (
+        f"**{label_of(full)}** is ahead of **{label_of(frozen)}** by 30.0 points: "
+        f"18 of {NUM_VAL} validation pictures."
+    )
+    assert verdict in text_of(open_page("compare")).splitlines()
+
+
+def test_a_small_lead_may_be_chance(store: Store) -> None:
+    finished_pair(store, frozen=(0.7,), full=(0.75,))
+    assert "3 of 60 validation pictures. With so few pictures that may be chance." in text_of(
+        open_page("compare")
+    )
+
+
+def test_a_draw_is_called_one(store: Store) -> None:
+    finished_pair(store, frozen=(0.7,), full=(0.7,))
+    written = text_of(open_page("compare"))
+    assert f"get equally many of the {NUM_VAL} validation pictures right" in written
+    assert "ahead" not in written
+
+
+def test_the_table_has_both_runs(store: Store) -> None:
+    frozen, full = finished_pair(store)
+    table = results(open_page("compare"))
+    assert list(table.index) == [label_of(frozen), label_of(full)]
+    assert list(table["status"]) == ["finished", "finished"]
+    assert list(table["best val accuracy"]) == ["70.0 %", "80.0 %"]
+    assert list(table["in epoch"]) == ["2", "2"]
+    assert list(table["time to it"]) == ["3.0 s", "3.0 s"]
+    assert list(table["parameters trained"]) == ["3,843", "3,374,851"]
+    assert list(table["peak memory"]) == ["512 MiB", "512 MiB"]
+
+
+def test_the_best_epoch_counts_not_the_last(store: Store) -> None:
+    finish(store, add_run(store), (0.5, 0.9, 0.6))
+    row = results(open_page("compare")).iloc[0]
+    assert (row["best val accuracy"], row["in epoch"], row["time to it"]) == (
+        "90.0 %",
+        "2",
+        "3.0 s",
+    )
+    assert row["time in all"] == "4.5 s"
+
+
+def test_settings_that_differ_come_first_and_are_marked(store: Store) -> None:
+    frozen, full = finished_pair(store)
+    page = open_page("compare")
+    table = settings(page)
+    marked = table[table[""] == "≠"]
+    assert list(marked.index) == ["Strategy", "Learning rate"] == list(table.index[:2])
+    assert list(marked[label_of(frozen)]) == ["frozen", "0.003"]
+    assert list(marked[label_of(full)]) == ["full", "0.0003"]
+    assert f"2 of {len(table)} settings differ" in text_of(page)
+    assert table.loc["Learning rate", "unit"] == "per step"
+    assert len(table) == len(frozen.spec.flat())
+
+
+def test_curves_are_drawn_against_epochs_and_seconds(store: Store) -> None:
+    frozen, full = finished_pair(store)
+    shown = figures(open_page("compare"))
+    assert list(shown) == [
+        "accuracy.epochs",
+        "loss.epochs",
+        "accuracy.seconds",
+        "loss.seconds",
+        f"confusion.{frozen.id}",
+        f"confusion.{full.id}",
+    ]
+    by_name = {one["name"]: one for one in shown["accuracy.seconds"]["data"]}
+    assert by_name[label_of(full)]["x"] == [1.5, 3.0]
+    assert by_name[label_of(full)]["y"] == [0.4, 0.8]
+
+
+def test_every_chart_has_units_on_its_axes(store: Store) -> None:
+    finished_pair(store)
+    for key, figure in figures(open_page("compare")).items():
+        for axis in ("xaxis", "yaxis"):
+            assert figure["layout"][axis]["title"]["text"], (key, axis)
+
+
+def test_a_run_has_its_colour_on_every_chart(store: Store) -> None:
+    add_pair(store)
+    frozen, full = finished_pair(store)
+    shown = figures(open_page("compare", [full.id, frozen.id]))
+    for key in ("accuracy.epochs", "loss.epochs", "accuracy.seconds", "loss.seconds"):
+        colours = {one["name"]: one["line"]["color"] for one in shown[key]["data"]}
+        assert colours[label_of(frozen)] == colour_of(frozen)
+        assert colours[label_of(full)] == colour_of(full)
+        assert colours[f"{label_of(full)}, training"] == colour_of(full)
+    for one in (frozen, full):
+        [heatmap] = shown[f"confusion.{one.id}"]["data"]
+        assert heatmap["colorscale"][-1][1] == colour_of(one)
+
+
+def test_confusion_matrices_stand_side_by_side(store: Store) -> None:
+    frozen, full = finished_pair(store)
+    page = open_page("compare")
+    assert f"**{label_of(frozen)}**, epoch 2" in text_of(page)
+    heatmaps = [figures(page)[f"confusion.{one.id}"]["data"][0] for one in (frozen, full)]
+    assert [one["x"] for one in heatmaps] == [["birds", "fruit", "vehicles"]] * 2
+
+
+def test_classes_named_by_numbers_are_shown(store: Store) -> None:
+    one = finish(store, add_run(store), classes=[str(digit) for digit in range(10)])
+    shown = figures(open_page("compare"))[f"confusion.{one.id}"]
+    assert shown["layout"]["xaxis"]["type"] == "category"
+    assert shown["data"][0]["y"] == [str(digit) for digit in range(10)]
+
+
+def test_runs_of_different_pictures_are_not_judged(store: Store) -> None:
+    one = finish(store, add_run(store), (0.5,), fingerprint="a" * 16)
+    other = finish(store, add_run(store, "full"), (0.9,), fingerprint="b" * 16)
+    page = open_page("compare", [one.id, other.id])
+    [warning] = page.warning
+    assert "different images or a different split" in warning.value
+    assert "ahead" not in text_of(page)
+    assert len(results(page)) == 2
+
+
+def test_runs_of_the_same_pictures_bring_no_warning(store: Store) -> None:
+    finished_pair(store)
+    assert not open_page("compare").warning
+
+
+def test_runs_without_epochs_say_so(store: Store) -> None:
+    frozen, _ = add_pair(store)
+    start(store, frozen)
+    page = open_page("compare")
+    assert "No epoch is completed yet" in page.info[0].value
+    assert figures(page) == {}
+    table = results(page)
+    assert list(table["status"]) == ["running", "queued"]
+    assert set(table["best val accuracy"]) == {"–"}
+    assert set(table["parameters trained"]) == {"–"}
+
+
+def test_a_run_without_epochs_does_not_hide_the_other(store: Store) -> None:
+    frozen, full = add_pair(store)
+    finish(store, frozen)
+    page = open_page("compare")
+    assert list(results(page)["best val accuracy"]) == ["70.0 %", "–"]
+    assert len(figures(page)) == 5
+    assert "ahead" not in text_of(page)
+    assert label_of(full) in results(page).index
+
+
+def test_a_failed_run_says_why(store: Store) -> None:
+    one = start(store, add_run(store))
+    reason = "The training loss became NaN in epoch 1, step 3; lower the learning rate."
+    store.set_status(one.id, "failed", reason)
+    row = results(open_page("compare")).iloc[0]
+    assert (row["status"], row["why it ended"]) == ("failed", reason)
+
+
+def test_one_run_alone_can_be_looked_at(store: Store) -> None:
+    one = finish(store, add_run(store))
+    page = open_page("compare", [one.id])
+    assert list(results(page).index) == [label_of(one)]
+    assert set(settings(page)[""]) == {""}
+    assert "settings differ" not in text_of(page)
+
+
+def test_the_newest_group_is_shown_first(store: Store) -> None:
+    finish(store, add_run(store))
+    pair = finished_pair(store)
+    assert list(results(open_page("compare")).index) == [label_of(one) for one in pair]
+
+
+def test_the_address_chooses(store: Store) -> None:
+    old = finish(store, add_run(store))
+    _, full = finished_pair(store)
+    page = open_page("compare", [old.id, full.id])
+    assert list(results(page).index) == [label_of(old), label_of(full)]
+
+
+def test_an_unknown_run_in_the_address_is_told(store: Store) -> None:
+    frozen, _ = finished_pair(store)
+    page = open_page("compare", ["ffffffff", frozen.id])
+    [warning] = page.warning
+    assert "'ffffffff'" in warning.value
+    assert list(results(page).index) == [label_of(frozen)]
+
+
+def test_picking_runs_is_kept_in_the_address(store: Store) -> None:
+    old = finish(store, add_run(store))
+    frozen, full = finished_pair(store)
+    page = open_page("compare")
+    page.multiselect[0].set_value([frozen.id, full.id, old.id])
+    run(page)
+    assert runs_in_address(page) == [frozen.id, full.id, old.id]
+    assert len(results(page)) == 3
+
+
+def test_choosing_none_asks_to_choose(store: Store) -> None:
+    finished_pair(store)
+    page = open_page("compare")
+    page.multiselect[0].set_value([])
+    run(page)
+    assert "Choose the runs" in page.info[0].value
+
+
+def test_many_runs_can_be_compared(store: Store) -> None:
+    runs = [finish(store, add_run(store, seed=seed), (0.6 + seed / 100,)) for seed in range(5)]
+    page = open_page("compare", [one.id for one in runs])
+    assert len(results(page)) == 5
+    assert list(settings(page).index[:1]) == ["Seed"]
+    assert "**" + label_of(runs[4]) + "** is ahead of **" + label_of(runs[3]) in text_of(page)
+
+
+def test_a_run_whose_folder_was_removed_still_has_its_curves(store: Store) -> None:
+    frozen, full = finished_pair(store)
+    shutil.rmtree(run_folder(frozen.id))
+    shown = figures(open_page("compare"))
+    assert {one["name"] for one in shown["accuracy.epochs"]["data"]} > {label_of(frozen)}
+    assert f"confusion.{full.id}" in shown
+    assert f"confusion.{frozen.id}" not in shown
+
+
+def test_its_control_has_help(store: Store) -> None:
+    finished_pair(store)
+    controls = controls_of(open_page("compare"))
+    assert controls
+    assert all(control.help for control in controls)

@@ -1,0 +1,87 @@
+"""The dashboard starts without PyTorch, and only what draws pages imports Streamlit."""
+
+import ast
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dashboard
+
+ROOT = Path(dashboard.__file__).parent
+HEAVY = ("torch", "timm", "torchvision", "torchmetrics")
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages([str(ROOT)], "dashboard.")
+    if not module.name.startswith("dashboard.app")
+)
+DRAWS = ("app.py", "app_pages/", "widgets.py", "runs.py", "data_summary.py", "live/", "server.py")
+
+IMPORT_ALONE = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+print(json.dumps(sorted(name for name in sys.argv[2:] if name in sys.modules)))
+"""
+
+OPEN_ALL_PAGES = """
+import json, sys
+from dashboard.runs import store
+from tests.dashboard.made import add_pair, finish
+from tests.dashboard.pages import open_page
+pair = [finish(store(), run) for run in add_pair(store())]
+for name in ("train", "live", "compare"):
+    open_page(name, [run.id for run in pair])
+print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
+"""
+
+
+def loaded(code: str, *arguments: str) -> list[str]:
+    """Returns which heavy packages a fresh process has loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *HEAVY],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT.parent,
+        env={**os.environ},
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_all_modules_are_looked_at() -> None:
+    assert {"dashboard.charts", "dashboard.guard", "dashboard.server", "dashboard.live"} <= set(
+        MODULES
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_loads_torch(module: str) -> None:
+    assert loaded(IMPORT_ALONE, module) == []
+
+
+def test_no_page_loads_torch() -> None:
+    assert loaded(OPEN_ALL_PAGES) == []
+
+
+def imports_of(file: Path) -> set[str]:
+    """Returns the top-level packages that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
+def test_only_what_draws_imports_streamlit(file: Path) -> None:
+    if not str(file.relative_to(ROOT)).startswith(DRAWS):
+        assert "streamlit" not in imports_of(file)

@@ -1,0 +1,170 @@
+"""Live: which runs are on the charts, and a stop that reaches them."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboard.live
+from engine.runs.store import Store
+from tests.dashboard.made import add_pair, add_run, finish, start
+from tests.dashboard.pages import controls_of, open_page, run, runs_in_address
+
+pytestmark = pytest.mark.usefixtures("small_sample")
+
+
+def on_charts(page: AppTest) -> dict[str, Any]:
+    """Returns what the live component is given."""
+    [component] = page.get("bidi_component")
+    given: dict[str, Any] = json.loads(component.proto.json)
+    return given
+
+
+def test_without_runs_it_says_where_to_start(store: Store) -> None:
+    page = open_page("live")
+    assert page.title[0].value == "Live"
+    assert "No run yet" in page.info[0].value
+    assert len(page.get("page_link")) == 1
+    assert on_charts(page) == {"runs": [], "follow": True}
+
+
+def test_runs_that_go_on_are_shown_and_followed(store: Store) -> None:
+    finish(store, add_run(store))
+    frozen, full = add_pair(store)
+    start(store, frozen)
+    page = open_page("live")
+    assert on_charts(page) == {"runs": [frozen.id, full.id], "follow": True}
+    assert page.multiselect[0].value == [frozen.id, full.id]
+
+
+def test_when_nothing_goes_on_the_last_group_is_shown(store: Store) -> None:
+    finish(store, add_run(store))
+    pair = [finish(store, run) for run in add_pair(store)]
+    assert on_charts(open_page("live"))["runs"] == [one.id for one in pair]
+
+
+def test_the_address_names_runs(store: Store) -> None:
+    first = finish(store, add_run(store))
+    add_pair(store)
+    page = open_page("live", [first.id])
+    assert on_charts(page) == {"runs": [first.id], "follow": False}
+    assert not page.warning
+
+
+def test_an_unknown_run_in_the_address_is_told(store: Store) -> None:
+    known = finish(store, add_run(store))
+    page = open_page("live", ["ffffffff", known.id])
+    [warning] = page.warning
+    assert "'ffffffff'" in warning.value
+    assert on_charts(page)["runs"] == [known.id]
+
+
+def test_an_unknown_run_in_the_address_of_an_empty_store_is_told(store: Store) -> None:
+    [warning] = open_page("live", ["ffffffff"]).warning
+    assert "'ffffffff'" in warning.value
+
+
+@pytest.mark.parametrize("asked", ["", "%", "_", "'; DROP TABLE runs; --", "<b>x</b>"])
+def test_a_senseless_address_is_told(store: Store, asked: str) -> None:
+    finish(store, add_run(store))
+    assert len(open_page("live", [asked]).warning) == 1
+    assert len(store.all_runs()) == 1
+
+
+def test_a_run_that_is_named_twice_is_shown_once(store: Store) -> None:
+    one = finish(store, add_run(store))
+    assert on_charts(open_page("live", [one.id, one.id, one.id[:5]]))["runs"] == [one.id]
+
+
+def test_picking_runs_is_kept_in_the_address(store: Store) -> None:
+    early, late = finish(store, add_run(store)), finish(store, add_run(store))
+    page = open_page("live")
+    page.multiselect[0].set_value([late.id, early.id])
+    run(page)
+    assert runs_in_address(page) == [late.id, early.id]
+    assert on_charts(page) == {"runs": [late.id, early.id], "follow": False}
+    page.multiselect[0].unselect(late.id)
+    run(page)
+    assert runs_in_address(page) == [early.id]
+    assert on_charts(page)["runs"] == [early.id]
+
+
+def test_a_page_that_follows_goes_on_following(store: Store) -> None:
+    first = start(store, add_run(store))
+    page = open_page("live")
+    store.set_status(first.id, "finished")
+    second = start(store, add_run(store))
+    run(page)
+    assert runs_in_address(page) == []
+    assert on_charts(page) == {"runs": [second.id], "follow": True}
+
+
+def test_compare_takes_the_same_runs_along(store: Store) -> None:
+    pair = [finish(store, run) for run in add_pair(store)]
+    page = open_page("live")
+    [button] = page.button
+    button.click()
+    run(page)
+    assert page.title[0].value == "Compare"
+    assert runs_in_address(page) == [one.id for one in pair]
+
+
+def test_its_control_has_help(store: Store) -> None:
+    finish(store, add_run(store))
+    controls = controls_of(open_page("live"))
+    assert controls
+    assert all(control.help for control in controls)
+
+
+class Stopper:
+    """Stands for the live component; `stop` is the run whose button was pressed."""
+
+    stop: str | None = None
+
+    def __call__(self, **_: object) -> SimpleNamespace:
+        pressed, self.stop = self.stop, None
+        return SimpleNamespace(stop=pressed)
+
+
+@pytest.fixture
+def stopper(monkeypatch: pytest.MonkeyPatch) -> Stopper:
+    component = Stopper()
+    monkeypatch.setattr(dashboard.live, "_component", lambda: component)
+    return component
+
+
+def test_stop_asks_a_running_run_to_stop(store: Store, stopper: Stopper) -> None:
+    going, other = start(store, add_run(store)), start(store, add_run(store))
+    page = open_page("live")
+    stopper.stop = going.id
+    run(page)
+    assert store.run(going.id).status == "stopping"
+    assert store.run(going.id).stop_requested
+    assert store.run(other.id).status == "running"
+
+
+def test_stop_takes_a_waiting_run_out_of_the_queue(store: Store, stopper: Stopper) -> None:
+    waiting = add_run(store)
+    page = open_page("live")
+    stopper.stop = waiting.id
+    run(page)
+    assert store.run(waiting.id).status == "stopped"
+
+
+def test_stop_reaches_a_run_after_its_pair_has_ended(store: Store, stopper: Stopper) -> None:
+    frozen, full = (start(store, run) for run in add_pair(store))
+    page = open_page("live")
+    store.set_status(frozen.id, "finished")
+    stopper.stop = full.id
+    run(page)
+    assert store.run(full.id).status == "stopping"
+
+
+def test_stop_comes_too_late_without_harm(store: Store, stopper: Stopper) -> None:
+    ended = finish(store, add_run(store))
+    page = open_page("live")
+    stopper.stop = ended.id
+    run(page)
+    assert store.run(ended.id).status == "finished"

@@ -1,0 +1,314 @@
+"""Train: what a newcomer sees, what a click starts, and what is said of unusable folders."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.runs.store import Store
+from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
+from tests.dashboard.made import add_run, finish
+from tests.dashboard.pages import (
+    choose,
+    controls_of,
+    learning,
+    open_page,
+    run,
+    runs_in_address,
+    start_button,
+    text_of,
+)
+
+BACKBONE_PARAMETERS = 3_371_008
+
+
+def open_folder(folder: Path | str) -> AppTest:
+    """Returns the Train page after a path was typed."""
+    page = choose(open_page("train"), "train.source", "folder")
+    return choose(page, "train.folder", str(folder))
+
+
+def sentence(page: AppTest) -> str:
+    """Returns the one error on a page that offers no start."""
+    [error] = page.error
+    assert start_button(page).disabled
+    assert not page.get("progress")
+    assert error.value.rstrip().endswith(".")
+    return str(error.value)
+
+
+def test_the_first_view_shows_the_sample_data_and_what_to_do(store: Store) -> None:
+    page = open_page("train")
+    assert page.title[0].value == "How should this model be updated with your images?"
+    assert "**8 classes**, 289 images to train on and 97 to validate on." in text_of(page)
+    assert start_button(page).label == "Train both"
+    assert not start_button(page).disabled
+    assert not page.error
+    assert not page.warning
+    assert learning(page) == [(10_248, 3_381_256), (3_381_256, 3_381_256)]
+    assert store.all_runs() == []
+
+
+def test_digits_are_one_click_away() -> None:
+    page = choose(open_page("train"), "train.source", "digits")
+    assert "**10 classes**, 1,438 images to train on and 359 to validate on." in text_of(page)
+    assert learning(page)[0] == (12_810, BACKBONE_PARAMETERS + 12_810)
+
+
+@pytest.mark.usefixtures("small_sample")
+class TestSettings:
+    """What follows from moving a control."""
+
+    def test_an_mlp_head_has_more_to_learn(self) -> None:
+        page = open_page("train")
+        linear = 1281 * 3
+        assert learning(page)[0] == (linear, BACKBONE_PARAMETERS + linear)
+        choose(page, "train.model.head", "mlp")
+        mlp = 1281 * 128 + 129 * 3
+        assert learning(page)[0] == (mlp, BACKBONE_PARAMETERS + mlp)
+        choose(page, "train.model.hidden_units", 256)
+        wide = 1281 * 256 + 257 * 3
+        full = BACKBONE_PARAMETERS + wide
+        assert learning(page) == [(wide, full), (full, full)]
+
+    @pytest.mark.parametrize(
+        ("strategy", "label"),
+        [("frozen", "Train frozen"), ("full", "Train full"), ("both", "Train both")],
+    )
+    def test_the_button_says_what_it_starts(self, strategy: str, label: str) -> None:
+        page = choose(open_page("train"), "train.strategy", strategy)
+        assert start_button(page).label == label
+        assert len(learning(page)) == (2 if strategy == "both" else 1)
+
+    def test_everything_that_moves_says_what_moving_it_does(self) -> None:
+        page = choose(open_page("train"), "train.model.head", "mlp")
+        shown = {control.key for control in controls_of(page)}
+        page = choose(page, "train.source", "folder")
+        helpless = [control.key for control in controls_of(page) if not control.help]
+        assert helpless == []
+        assert {
+            "train.source",
+            "train.strategy",
+            "train.data.val_fraction",
+            "train.optimiser.lr.frozen",
+            "train.optimiser.lr.full",
+            "train.training.epochs",
+            "train.training.batch_size",
+            "train.images.size",
+            "train.images.fit",
+            "train.images.augmentation",
+            "train.model.backbone",
+            "train.model.head",
+            "train.model.hidden_units",
+            "train.model.dropout",
+            "train.optimiser.name",
+            "train.optimiser.schedule",
+            "train.optimiser.weight_decay",
+            "train.training.label_smoothing",
+            "train.training.early_stopping",
+            "train.seed",
+        } <= shown
+
+    def test_every_slider_has_a_label_of_its_own(self) -> None:
+        labels = [control.label for control in controls_of(open_page("train"))]
+        assert all(labels)
+        assert len(set(labels)) == len(labels)
+
+    def test_settings_stay_while_another_page_is_visited(self) -> None:
+        page = choose(open_page("train"), "train.training.epochs", 7)
+        choose(page, "train.strategy", "full")
+        for name in ("compare", "train"):
+            page.switch_page(f"app_pages/{name}.py")
+            run(page)
+        assert page.slider(key="train.training.epochs").value == 7
+        assert start_button(page).label == "Train full"
+
+    def test_a_measured_machine_gives_an_estimate(self) -> None:
+        assert "Time: " in text_of(open_page("train"))
+        record_speed("efficientnet_lite0", FORWARD, Speed(24.0, 160))
+        record_speed("efficientnet_lite0", TRAIN_FULL, Speed(6.0, 160))
+        page = open_page("train")
+        assert "Time: " not in text_of(page)
+        estimates = [one.value for one in page.caption if one.value.startswith("About ")]
+        assert [one.split(" of computing")[0] for one in estimates] == ["About 1.0 s", "About 32 s"]
+
+    def test_a_busy_machine_says_that_new_runs_wait(self, store: Store) -> None:
+        finish(store, add_run(store))
+        assert "going on or waiting" not in text_of(open_page("train"))
+        add_run(store)
+        assert "1 run is going on or waiting" in text_of(open_page("train"))
+        add_run(store)
+        assert "2 runs are going on or waiting" in text_of(open_page("train"))
+
+
+def press_start(page: AppTest) -> AppTest:
+    start_button(page).click()
+    return run(page)
+
+
+@pytest.mark.usefixtures("small_sample")
+class TestStart:
+    """What a click on the button starts."""
+
+    def test_both_starts_a_pair_that_differs_in_strategy_and_rate_alone(
+        self, store: Store, started: list[str]
+    ) -> None:
+        page = choose(open_page("train"), "train.seed", 5)
+        press_start(page)
+        full, frozen = store.all_runs()
+        assert [run.spec.strategy.name for run in (frozen, full)] == ["frozen", "full"]
+        assert {run.status for run in (frozen, full)} == {"queued"}
+        assert frozen.group_id == full.group_id
+        assert started == ["supervisor"]
+        one, other = frozen.spec.flat(), full.spec.flat()
+        assert {name for name in one if one[name] != other[name]} == {
+            "strategy.name",
+            "optimiser.lr",
+        }
+        assert (one["optimiser.lr"], other["optimiser.lr"]) == (3e-3, 3e-4)
+        assert one["seed"] == 5
+
+    def test_then_the_live_page_shows_them(self, store: Store) -> None:
+        page = press_start(open_page("train"))
+        full, frozen = store.all_runs()
+        assert page.title[0].value == "Live"
+        assert runs_in_address(page) == [frozen.id, full.id]
+        assert page.multiselect[0].value == [frozen.id, full.id]
+
+    @pytest.mark.parametrize("strategy", ["frozen", "full"])
+    def test_one_strategy_starts_one_run(self, store: Store, strategy: str) -> None:
+        press_start(choose(open_page("train"), "train.strategy", strategy))
+        [only] = store.all_runs()
+        assert only.spec.strategy.name == strategy
+
+    def test_drawing_the_page_again_starts_nothing_more(self, store: Store) -> None:
+        page = press_start(open_page("train"))
+        run(page)
+        page.switch_page("app_pages/train.py")
+        run(page)
+        assert len(store.all_runs()) == 2
+
+    @pytest.mark.parametrize(
+        ("control", "value", "field"),
+        [
+            ("data.val_fraction", 0.35, "data.val_fraction"),
+            ("optimiser.lr.frozen", 1e-2, "optimiser.lr"),
+            ("training.epochs", 3, "training.epochs"),
+            ("training.batch_size", 8, "training.batch_size"),
+            ("images.size", 224, "images.size"),
+            ("images.fit", "pad", "images.fit"),
+            ("images.augmentation", "flip", "images.augmentation"),
+            ("model.dropout", 0.3, "model.dropout"),
+            ("optimiser.name", "sgd", "optimiser.name"),
+            ("optimiser.schedule", "constant", "optimiser.schedule"),
+            ("optimiser.weight_decay", 0.01, "optimiser.weight_decay"),
+            ("training.label_smoothing", 0.1, "training.label_smoothing"),
+            ("training.early_stopping", 4, "training.early_stopping"),
+            ("seed", 11, "seed"),
+        ],
+    )
+    def test_what_a_control_says_is_what_is_trained(
+        self, store: Store, control: str, value: Any, field: str
+    ) -> None:
+        page = choose(open_page("train"), "train.strategy", "frozen")
+        press_start(choose(page, f"train.{control}", value))
+        [only] = store.all_runs()
+        assert only.spec.flat()[field] == pytest.approx(value)
+
+    def test_runs_are_named_after_strategy_and_folder(
+        self, store: Store, small_sample: Path
+    ) -> None:
+        press_start(open_page("train"))
+        assert {run.name for run in store.all_runs()} == {
+            f"Frozen · {small_sample.name}",
+            f"Full · {small_sample.name}",
+        }
+
+
+@pytest.mark.usefixtures("small_sample")
+class TestOwnFolder:
+    """Folders of people's own, good and bad."""
+
+    def test_before_a_path_is_typed_the_forms_are_explained(self) -> None:
+        page = choose(open_page("train"), "train.source", "folder")
+        assert "photos/train/cats" in page.info[0].value
+        assert start_button(page).disabled
+        assert not page.error
+
+    def test_a_good_folder_can_be_trained_on(self, store: Store, own_folder: Path) -> None:
+        shutil.move(own_folder / "birds", own_folder / "Vögel und mehr")
+        page = open_folder(f"  {own_folder} ")
+        assert "**3 classes**, 18 images to train on and 6 to validate on." in text_of(page)
+        press_start(page)
+        assert {run.spec.data.folder for run in store.all_runs()} == {str(own_folder)}
+
+    @pytest.mark.parametrize(
+        ("train", "val"), [("train", "val"), ("training", "validation"), ("Train", "Val")]
+    )
+    def test_a_validation_folder_leaves_nothing_to_split(
+        self, tiny_folder: Path, tmp_path: Path, train: str, val: str
+    ) -> None:
+        shutil.copytree(tiny_folder, tmp_path / "split" / train)
+        shutil.copytree(tiny_folder, tmp_path / "split" / val)
+        page = open_folder(tmp_path / "split")
+        assert "**3 classes**, 24 images to train on and 24 to validate on." in text_of(page)
+        assert "train.data.val_fraction" not in {one.key for one in controls_of(page)}
+
+    def test_no_such_folder(self, tmp_path: Path) -> None:
+        missing = tmp_path / "nowhere"
+        assert f"There is no folder {missing}" in sentence(open_folder(missing))
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "photos.zip"
+        file.touch()
+        assert f"{file} is a file" in sentence(open_folder(file))
+
+    def test_a_folder_with_one_class(self, own_folder: Path) -> None:
+        for name in ("fruit", "vehicles"):
+            shutil.rmtree(own_folder / name)
+        told = sentence(open_folder(own_folder))
+        assert "only the class 'birds'" in told
+        assert "at least two" in told
+
+    def test_a_folder_without_classes(self, tmp_path: Path) -> None:
+        folder = tmp_path / "nothing"
+        folder.mkdir()
+        assert "no class folders" in sentence(open_folder(folder))
+
+    def test_an_empty_class(self, own_folder: Path) -> None:
+        (own_folder / "ghosts").mkdir()
+        assert "no pictures in the class 'ghosts'" in sentence(open_folder(own_folder))
+
+    def test_a_class_of_which_nothing_can_be_read(self, own_folder: Path) -> None:
+        (own_folder / "ghosts").mkdir()
+        (own_folder / "ghosts" / "broken.jpg").write_bytes(b"not a picture")
+        told = sentence(open_folder(own_folder))
+        assert "'ghosts'" in told
+        assert "1 cannot be read" in told
+
+    def test_corrupt_files_are_counted_and_named(self, own_folder: Path) -> None:
+        whole = next((own_folder / "fruit").iterdir()).read_bytes()
+        (own_folder / "birds" / "broken.jpg").write_bytes(b"not a picture")
+        page = open_folder(own_folder)
+        assert page.expander[0].label == "1 file will be left out"
+        (own_folder / "copy").mkdir()
+        shutil.copytree(own_folder / "birds", own_folder / "copy" / "birds")
+        shutil.copytree(own_folder / "fruit", own_folder / "copy" / "fruit")
+        (own_folder / "copy" / "fruit" / "half.jpg").write_bytes(whole[: len(whole) // 2])
+        page = choose(page, "train.folder", str(own_folder / "copy"))
+        assert page.expander[0].label == "2 files will be left out"
+        left_out = page.dataframe[0].value
+        assert [Path(file).name for file in left_out["file"]] == ["broken.jpg", "half.jpg"]
+        assert "truncated" in left_out["reason"][1]
+        assert not page.error
+        assert not start_button(page).disabled
+
+    @pytest.mark.parametrize(
+        "typed",
+        ["~nobody-of-that-name/photos", "x" * 300, "C:\\Photos", "photos\0", "🐦"],
+        ids=["user", "long", "windows", "null", "picture"],
+    )
+    def test_whatever_is_typed_gets_a_sentence(self, typed: str) -> None:
+        assert sentence(open_folder(typed))

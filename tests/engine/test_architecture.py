@@ -1,0 +1,129 @@
+"""The layers hold: no dashboard in the engine, no torch where only results are read, no circle."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import engine
+
+ROOT = Path(engine.__file__).parent
+HEAVY = ("torch", "timm", "torchvision")
+LIGHT_MODULES = [
+    "engine.cli",
+    "engine.data.check",
+    "engine.data.folders",
+    "engine.data.manifest",
+    "engine.data.samples",
+    "engine.events",
+    "engine.insight.compare",
+    "engine.models.catalogue",
+    "engine.runs.process",
+    "engine.runs.queue",
+    "engine.runs.store",
+    "engine.runs.supervisor",
+    "engine.runs.worker",
+    "engine.runs.writer",
+    "engine.spec",
+    "engine.strategies",
+    "engine.training.predictions",
+    "engine.training.schedules",
+    "engine.training.speeds",
+]
+# Each package may import what stands in an earlier row, or in its own.
+LAYERS = [{"data", "models"}, {"strategies"}, {"training"}, {"runs"}, {"insight"}, {"cli"}]
+# Plain records that specs are made of stand below all layers.
+RECORDS = {"engine.models.catalogue", "engine.strategies", "engine.strategies.base"}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(file): file for file in sorted(ROOT.rglob("*.py"))}
+
+
+def statements(tree: ast.AST, nested: bool) -> Iterator[ast.AST]:
+    """All statements, or only those that run when the module is imported."""
+    for child in ast.iter_child_nodes(tree):
+        if not nested and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        is_for_types_only = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+        if not nested and is_for_types_only:
+            continue
+        yield child
+        yield from statements(child, nested)
+
+
+def imported_by(module: str, nested: bool) -> set[str]:
+    """Names of all modules that a module of the engine imports, itself excepted."""
+    found: set[str] = set()
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    for statement in statements(tree, nested):
+        if isinstance(statement, ast.Import):
+            found |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{module}: relative import"
+            base = statement.module or ""
+            inside = {f"{base}.{alias.name}" for alias in statement.names} & set(SOURCES)
+            found |= inside or {base}
+    return found - {module}
+
+
+def test_the_scan_sees_the_engine() -> None:
+    assert len(SOURCES) > 40
+    assert "engine.runs.store" in imported_by("engine.runs.queue", nested=False)
+    assert "engine.training.trainer" in imported_by("engine.runs.worker", nested=True)
+    assert "engine.training.trainer" not in imported_by("engine.runs.worker", nested=False)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_the_engine_knows_no_streamlit_and_no_plotly(module: str) -> None:
+    roots = {name.partition(".")[0] for name in imported_by(module, nested=True)}
+    assert not roots & {"streamlit", "plotly"}
+
+
+def test_only_the_serve_command_knows_the_dashboard() -> None:
+    users = {
+        module
+        for module in SOURCES
+        if any(name.partition(".")[0] == "dashboard" for name in imported_by(module, nested=True))
+    }
+    assert users == {"engine.cli.serve"}
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    graph = {module: imported_by(module, nested=False) & set(SOURCES) for module in SOURCES}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def layer_of(module: str) -> int | None:
+    parts = module.split(".")
+    if module in RECORDS or len(parts) < 2:
+        return None
+    return next((row for row, names in enumerate(LAYERS) if parts[1] in names), None)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_layer_uses_only_what_stands_below_it(module: str) -> None:
+    own = layer_of(module)
+    if own is None:
+        return
+    above = {
+        name
+        for name in imported_by(module, nested=True)
+        if name in SOURCES and (layer_of(name) or 0) > own
+    }
+    assert above == set()
+
+
+@pytest.mark.parametrize("module", LIGHT_MODULES)
+def test_what_only_reads_results_imports_no_torch(module: str) -> None:
+    code = f"import sys, {module}; print(*[name for name in {HEAVY} if name in sys.modules])"
+    imported = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert imported.split() == []

@@ -1,0 +1,367 @@
+"""The command line, as a person or a script runs it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.runs.store import Store
+from engine.strategies import STRATEGIES
+from tests.engine.pictures import distinct_pictures
+from tests.engine.specs import tiny_spec
+from tests.engine.test_compare import EPOCH_KEYS, RUN_KEYS
+
+THAW = str(Path(sys.executable).parent / "thaw")
+COMMANDS = ["serve", "train", "runs", "show", "compare", "stop", "doctor", "sample-data"]
+TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash"]
+
+
+def thaw(*arguments: str, cwd: Path | None = None, timeout: float = 120, **environment: str) -> Any:
+    """Runs `thaw`; the process has `stdout`, `stderr` and `returncode`."""
+    return subprocess.run(
+        [THAW, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=timeout,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def document(process: Any) -> Any:
+    """The one JSON document on stdout, of a command that went well."""
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+def refusal(process: Any) -> str:
+    """The sentence on stderr of a command that was refused."""
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert process.stderr.startswith("thaw: ")
+    assert process.stderr.count("\n") == 1
+    return str(process.stderr).strip()
+
+
+# ---- help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    shown = thaw(command, "--help")
+    assert shown.returncode == 0
+    assert "Example:" in shown.stdout
+    assert f"thaw {command}" in shown.stdout
+
+
+def test_thaws_own_help_lists_the_commands() -> None:
+    shown = thaw("--help")
+    assert shown.returncode == 0
+    assert "Example:" in shown.stdout
+    for command in COMMANDS:
+        assert f" {command} " in shown.stdout
+
+
+def test_train_help_names_every_default_rate() -> None:
+    shown = " ".join(thaw("train", "--help", COLUMNS="200").stdout.split())
+    for strategy in STRATEGIES.values():
+        assert f"{strategy.name} {strategy.default_lr:g}" in shown
+
+
+# ---- training, and looking at what was trained
+
+
+@pytest.fixture(scope="module")
+def home(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A THAW_HOME with two finished runs; `frozen.json` and `full.json` hold what was printed."""
+    home = tmp_path_factory.mktemp("home")
+    frozen = thaw(
+        *("train", "--data", str(tiny_folder), "--strategy", "frozen", "--epochs", "3", *TINY),
+        "--json",
+        THAW_HOME=str(home),
+    )
+    (home / "frozen.json").write_text(frozen.stdout)
+    (home / "frozen.err").write_text(frozen.stderr)
+    assert frozen.returncode == 0, frozen.stderr
+    spec = home / "spec.json"
+    spec.write_text(tiny_spec(tiny_folder, {"seed": 5, "optimiser.lr": 0.002}).model_dump_json())
+    full = thaw(
+        *("train", "--spec", str(spec), "--strategy", "full", "--epochs", "1", "--json"),
+        *("--name", "Ünterwegs [draft] [/x]"),
+        THAW_HOME=str(home),
+    )
+    (home / "full.json").write_text(full.stdout)
+    assert full.returncode == 0, full.stderr
+    return home
+
+
+@pytest.fixture
+def frozen(home: Path) -> Any:
+    return json.loads((home / "frozen.json").read_text())
+
+
+@pytest.fixture
+def full(home: Path) -> Any:
+    return json.loads((home / "full.json").read_text())
+
+
+def test_train_prints_the_promised_document(frozen: Any) -> None:
+    assert set(frozen) >= RUN_KEYS
+    assert all(set(epoch) >= EPOCH_KEYS for epoch in frozen["epochs"])
+    assert frozen["status"] == "finished"
+    assert frozen["strategy"] == "frozen"
+    assert frozen["backbone"] == "efficientnet_lite0"
+    assert (frozen["classes"], frozen["train_images"], frozen["val_images"]) == (3, 18, 6)
+    assert frozen["trainable_parameters"] == 3 * 1281
+    assert frozen["total_parameters"] == 3 * 1281 + 3_371_008
+    assert [epoch["epoch"] for epoch in frozen["epochs"]] == [1, 2, 3]
+    accuracies = [epoch["val_accuracy"] for epoch in frozen["epochs"]]
+    assert frozen["best_val_accuracy"] == max(accuracies)
+    assert frozen["best_epoch"] == 1 + accuracies.index(max(accuracies))
+    assert frozen["seconds"] > 0
+    assert Path(frozen["checkpoint"]).is_file()
+
+
+def test_train_json_prints_nothing_else(home: Path) -> None:
+    assert (home / "frozen.err").read_text() == ""
+
+
+def test_without_a_rate_the_strategys_own_is_taken(frozen: Any) -> None:
+    assert frozen["spec"]["optimiser"]["lr"] == STRATEGIES["frozen"].default_lr
+
+
+def test_options_override_a_spec_file_and_the_rest_is_kept(full: Any) -> None:
+    assert full["strategy"] == "full"
+    assert full["spec"]["training"]["epochs"] == 1
+    assert full["spec"]["seed"] == 5
+    assert full["spec"]["optimiser"]["lr"] == 0.002
+    assert full["spec"]["images"]["size"] == 64
+    assert full["trainable_parameters"] == full["total_parameters"]
+    assert full["name"] == "Ünterwegs [draft] [/x]"
+
+
+def test_runs_lists_both_newest_first(home: Path, frozen: Any, full: Any) -> None:
+    listed = document(thaw("runs", "--json", THAW_HOME=str(home)))
+    assert [run["run_id"] for run in listed] == [full["run_id"], frozen["run_id"]]
+    assert listed[1]["best_val_accuracy"] == frozen["best_val_accuracy"]
+
+
+def test_runs_shows_ids_names_and_statuses_to_people(home: Path, frozen: Any, full: Any) -> None:
+    shown = thaw("runs", THAW_HOME=str(home))
+    assert shown.returncode == 0, shown.stderr
+    for text in (frozen["run_id"], full["run_id"], "finished", "Ünterwegs [draft] [/x]"):
+        assert text in shown.stdout
+
+
+def test_show_gives_the_document_that_train_printed(home: Path, frozen: Any) -> None:
+    shown = document(thaw("show", frozen["run_id"], "--json", THAW_HOME=str(home)))
+    assert shown == frozen
+
+
+def test_show_takes_the_beginning_of_an_id(home: Path, frozen: Any, full: Any) -> None:
+    run_id, other_id = frozen["run_id"], full["run_id"]
+    unique = next(run_id[:n] for n in range(1, 9) if not other_id.startswith(run_id[:n]))
+    assert document(thaw("show", unique, "--json", THAW_HOME=str(home))) == frozen
+
+
+def test_show_lists_settings_and_epochs_for_people(home: Path, full: Any) -> None:
+    shown = thaw("show", full["run_id"], THAW_HOME=str(home))
+    assert shown.returncode == 0, shown.stderr
+    for text in ("optimiser.lr", "0.002", "finished", "[draft] [/x]"):
+        assert text in shown.stdout
+
+
+def test_compare_names_what_differs(home: Path, frozen: Any, full: Any) -> None:
+    compared = document(
+        thaw("compare", frozen["run_id"], full["run_id"], "--json", THAW_HOME=str(home))
+    )
+    assert [run["run_id"] for run in compared["runs"]] == [frozen["run_id"], full["run_id"]]
+    assert compared["differing_settings"]["strategy.name"] == ["frozen", "full"]
+    assert set(compared["differing_settings"]) == {
+        "strategy.name",
+        "optimiser.lr",
+        "training.epochs",
+        "seed",
+    }
+    assert compared["warnings"] == []
+
+
+def test_compare_puts_runs_side_by_side_for_people(home: Path, frozen: Any, full: Any) -> None:
+    shown = thaw("compare", frozen["run_id"], full["run_id"], THAW_HOME=str(home), COLUMNS="160")
+    assert shown.returncode == 0, shown.stderr
+    for text in ("best val accuracy", "parameters trained", "strategy.name", "[draft] [/x]"):
+        assert text in shown.stdout
+
+
+def test_compare_wants_two_runs(home: Path, frozen: Any) -> None:
+    alone = thaw("compare", frozen["run_id"], THAW_HOME=str(home))
+    assert alone.returncode != 0
+    assert "at least two runs" in alone.stderr
+
+
+def test_an_unknown_run_is_a_sentence(home: Path) -> None:
+    for command in ("show", "stop"):
+        assert "There is no run 'zzz'" in refusal(thaw(command, "zzz", THAW_HOME=str(home)))
+
+
+def test_stopping_a_run_that_has_ended_says_so(home: Path, frozen: Any) -> None:
+    said = thaw("stop", frozen["run_id"], THAW_HOME=str(home))
+    assert said.returncode == 0
+    assert "already ended: finished" in said.stdout
+
+
+def test_stop_json_prints_one_document(home: Path, frozen: Any) -> None:
+    said = document(thaw("stop", frozen["run_id"], "--json", THAW_HOME=str(home)))
+    assert said["run_id"] == frozen["run_id"]
+    assert said["status"] == "finished"
+
+
+def test_stopping_a_run_that_goes_on_asks_it_to(thaw_home: Path) -> None:
+    store = Store()
+    [run] = store.add_runs([("pretended", tiny_spec("photos"))])
+    claimed = store.claim_next(1, "elsewhere.example")
+    assert claimed is not None
+    said = thaw("stop", run.id)
+    assert said.returncode == 0, said.stderr
+    assert "was asked to stop" in said.stdout
+    assert store.run(run.id).status == "stopping"
+    store.close()
+
+
+def test_training_shows_progress_to_people_on_stderr(tiny_folder: Path) -> None:
+    shown = thaw("train", "--data", str(tiny_folder), "--epochs", "1", *TINY)
+    assert shown.returncode == 0
+    assert shown.stdout == ""
+    said = " ".join(shown.stderr.split())
+    for text in ("18 images to train on, 6 to validate on, 3 classes", "epoch 1", "finished"):
+        assert text in said
+
+
+def test_a_run_that_fails_has_exit_code_1_and_a_document(own_folder: Path) -> None:
+    for file in (own_folder / "fruit").iterdir():
+        file.write_bytes(b"no picture")
+    failed = thaw("train", "--data", str(own_folder), *TINY, "--json")
+    assert failed.returncode == 1
+    printed = json.loads(failed.stdout)
+    assert printed["status"] == "failed"
+    assert "'fruit'" in printed["reason"]
+    assert printed["best_val_accuracy"] is None
+    assert printed["epochs"] == []
+
+
+# ---- bad input
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    said = refusal(thaw("train", "--data", str(tmp_path / "missing")))
+    assert "There is no folder" in said
+    assert "missing" in said
+
+
+def test_one_class(tmp_path: Path) -> None:
+    folder = distinct_pictures(tmp_path / "photos", {"cats": 3})
+    assert "only the class 'cats'" in refusal(thaw("train", "--data", str(folder)))
+
+
+def test_an_empty_class(tmp_path: Path) -> None:
+    folder = distinct_pictures(tmp_path / "photos", {"cats": 3, "dogs": 3})
+    (folder / "birds").mkdir()
+    assert "no pictures in the class 'birds'" in refusal(thaw("train", "--data", str(folder)))
+
+
+@pytest.mark.parametrize("rate", ["0", "nan", "inf", "-1", "2"])
+def test_a_bad_learning_rate(tiny_folder: Path, rate: str) -> None:
+    said = refusal(thaw("train", "--data", str(tiny_folder), "--lr", rate))
+    assert "optimiser.lr is " in said
+    assert "must be a number from 1e-07 to 1" in said
+
+
+def test_several_faults_are_told_at_once(tiny_folder: Path) -> None:
+    said = refusal(
+        thaw("train", "--data", str(tiny_folder), "--lr", "0", "--fit", "x", "--strategy", "y")
+    )
+    for path in ("optimiser.lr", "images.fit", "strategy.name"):
+        assert f"{path} is " in said
+
+
+def test_nothing_to_train_on() -> None:
+    assert "thaw train --data DIR" in refusal(thaw("train"))
+
+
+@pytest.mark.parametrize("content", [None, "", "not json", '{"data": {"folder": "x"}, "speed": 3}'])
+def test_a_spec_file_that_is_none(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "spec.json"
+    if content is not None:
+        file.write_text(content)
+    refusal(thaw("train", "--spec", str(file)))
+
+
+def test_a_refusal_in_json_is_one_document(tmp_path: Path) -> None:
+    refused = thaw("train", "--data", str(tmp_path / "missing"), "--json")
+    assert "There is no folder" in json.loads(refused.stdout)["error"]
+    refusal(refused)
+
+
+def test_bad_input_queues_nothing(tmp_path: Path) -> None:
+    thaw("train", "--data", str(tmp_path / "missing"))
+    assert document(thaw("runs", "--json")) == []
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for home in ("/sys/thaw", str(tmp_path / "file" / "thaw")):
+        said = refusal(thaw("runs", THAW_HOME=home))
+        assert f"cannot write to its folder {home}" in said
+        assert "set THAW_HOME" in said
+
+
+def test_a_store_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "thaw.db").write_text("no database " * 200)
+    said = refusal(thaw("runs", THAW_HOME=str(tmp_path)))
+    assert "not a database" in said
+    said = refusal(thaw("runs", THAW_DATABASE_URL="nonsense"))
+    assert "THAW_DATABASE_URL" in said
+
+
+def test_a_wrong_number_of_runs_at_once(tiny_folder: Path) -> None:
+    said = refusal(thaw("train", "--data", str(tiny_folder), THAW_MAX_RUNS="none"))
+    assert "THAW_MAX_RUNS is 'none'" in said
+
+
+# ---- doctor and samples
+
+
+def test_doctor_names_the_journal_and_finds_the_store_sound(thaw_home: Path) -> None:
+    facts = document(thaw("doctor", "--json", CUDA_VISIBLE_DEVICES=""))
+    assert facts["journal"].startswith("truncate")
+    assert facts["integrity"] == "ok"
+    assert facts["runs_at_once"] == 1
+    assert str(thaw_home) in facts["store"]
+    shown = thaw("doctor")
+    assert shown.returncode == 0
+    assert "journal" in shown.stdout
+
+
+def test_sample_data_is_written_and_can_be_trained_on(tmp_path: Path) -> None:
+    written = document(thaw("sample-data", "my samples", "--json", cwd=tmp_path))
+    assert set(written) == {"clipart", "digits"}
+    assert (tmp_path / "my samples" / "clipart" / "base" / "train" / "birds").is_dir()
+    assert len(list((tmp_path / "my samples" / "digits").glob("*/*.png"))) == 1797
+
+
+def test_sample_data_writes_nothing_over(tmp_path: Path) -> None:
+    (tmp_path / "clipart").mkdir()
+    assert "already exists" in refusal(thaw("sample-data", str(tmp_path)))
+    shutil.rmtree(tmp_path / "clipart")
+    assert thaw("sample-data", str(tmp_path)).returncode == 0
+
+
+def test_no_runs_yet() -> None:
+    assert document(thaw("runs", "--json")) == []
+    assert "No runs yet" in thaw("runs").stdout

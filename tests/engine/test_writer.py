@@ -1,0 +1,61 @@
+"""Events reach the store in order, from a thread that training never waits for."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from engine.errors import RunNotFoundError
+from engine.runs.store import Run, Store
+from engine.runs.writer import EventWriter
+from tests.engine.specs import tiny_spec
+from tests.engine.waiting import wait_for
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = Store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(store: Store) -> Run:
+    [added] = store.add_runs([("tiny", tiny_spec("photos"))])
+    store.set_status(added.id, "running")
+    return store.run(added.id)
+
+
+def test_everything_is_in_the_store_in_order_once_closed(store: Store, run: Run) -> None:
+    writer = EventWriter(store, run.id)
+    for step in range(1, 1201):
+        writer.emit("step", 1, step, {"train/loss": 1 / step})
+    writer.close()
+    written = [event for event in store.events(run.id) if event.kind == "step"]
+    assert [event.step for event in written] == list(range(1, 1201))
+    assert [event.seq for event in store.events(run.id)] == list(range(1, 1203))
+    times = [event.time for event in written]
+    assert times == sorted(times)
+
+
+def test_it_beats_while_nothing_happens(store: Store, run: Run) -> None:
+    writer = EventWriter(store, run.id)
+    first = wait_for(lambda: store.run(run.id).beat_at, 10, "a first beat")
+    wait_for(lambda: (store.run(run.id).beat_at or 0.0) > first, 10, "a second beat")
+    writer.close()
+
+
+def test_a_stop_asked_for_in_the_store_arrives(store: Store, run: Run) -> None:
+    writer = EventWriter(store, run.id)
+    assert not writer.should_stop()
+    store.request_stop(run.id)
+    wait_for(writer.should_stop, 10, "the request to stop")
+    writer.close()
+
+
+def test_what_cannot_be_written_is_raised_and_not_swallowed(store: Store) -> None:
+    writer = EventWriter(store, "12345678")
+    writer.emit("step", 1, 1, {"train/loss": 1.0})
+    with pytest.raises(RunNotFoundError):
+        writer.close()
+    with pytest.raises(RunNotFoundError):
+        writer.emit("step", 1, 2, {"train/loss": 1.0})
