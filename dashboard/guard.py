@@ -6,8 +6,8 @@ name that was rebound to this address, a foreign Origin is a page of another sit
 
 import ipaddress
 import os
+import re
 import socket
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 OWN_PREFIX = "/thaw/"
+FOREIGN_SITES = frozenset({"cross-site", "same-site"})
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)(:\d*)?")
 
 
 class SameOriginOnly:
@@ -27,8 +29,8 @@ class SameOriginOnly:
         """
         self._app = app
         self._bound_host = bound_host
-        extra = os.environ.get("THAW_ALLOWED_HOSTS", "").split(",")
-        self._names = LOOPBACK | {bound_host} | {name.strip().lower() for name in extra}
+        extra = os.environ.get("THAW_ALLOWED_HOSTS", "").lower().split(",")
+        self._names = LOOPBACK | {bound_host.lower()} | {name.strip() for name in extra}
         if bound_host not in LOOPBACK:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
         self._names -= {""}
@@ -54,17 +56,17 @@ class SameOriginOnly:
                 "THAW_ALLOWED_HOSTS set to that name."
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower().partition("://")[2] != host.lower():
             return "This Origin is not allowed: only Thaw's own pages may ask."
-        if path.startswith(OWN_PREFIX) and headers.get("sec-fetch-site") == "cross-site":
+        if path.startswith(OWN_PREFIX) and headers.get("sec-fetch-site") in FOREIGN_SITES:
             return "Only Thaw's own pages may ask."
         return None
 
     def _is_ours(self, host: str) -> bool:
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").lower()
-        except ValueError:
+        match = HOST.fullmatch(host)
+        if match is None:
             return False
+        name = match["name"].strip("[]").lower()
         if name in self._names:
             return True
         return self._bound_host not in LOOPBACK and _is_address(name)

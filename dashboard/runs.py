@@ -1,5 +1,6 @@
 """What the pages know of runs: the store they share, and how a run is named and coloured."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -27,6 +28,14 @@ def label_of(run: Run) -> str:
     return f"{run.name} · {run.id[:4]}"
 
 
+def plain(text: str) -> str:
+    """Returns text from a person, a folder's name say, so that Streamlit shows it letter by letter.
+
+    Streamlit reads most texts as Markdown, with colours and formulas on top.
+    """
+    return re.sub(r"([\\`*_\[\]<>~$:])", r"\\\1", text)
+
+
 def asked_runs() -> list[Run]:
     """Returns the runs that the page's address names, and warns of those that do not exist."""
     found: list[Run] = []
@@ -34,7 +43,7 @@ def asked_runs() -> list[Run]:
         try:
             run = store().run(run_id)
         except RunNotFoundError as error:
-            st.warning(str(error), icon=":material/link_off:")
+            st.warning(plain(str(error)), icon=":material/link_off:")
             continue
         if run.id not in {other.id for other in found}:
             found.append(run)

@@ -1,6 +1,7 @@
 """The ASGI app: Streamlit's pages, our event stream and assets, and the guard before them."""
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -46,7 +47,7 @@ def serve(host: str, port: int) -> None:
     if not known_speeds():
         log_file = thaw_home() / "cache" / "speeds" / "measure.log"
         start_detached(["engine.training.speed", DEFAULT_BACKBONE], log_file)
-    shown = "localhost" if host == "127.0.0.1" else host
+    shown = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     print(f"\n  Thaw is at http://{shown}:{port}  (Ctrl-C ends it; runs go on)\n", flush=True)
     build_app(host).run(config=_config(host, port))
 
@@ -109,12 +110,16 @@ def _show_error(error: Exception) -> bool:
 
 def _require_free(host: str, port: int) -> None:
     try:
-        with socket.create_server((host, port)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
+        mend = "give an address of this machine, or leave --host away"
+        if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+            other = port + 1 if 1024 <= port < 65535 else 8501
+            mend = f"stop what uses the port, or choose another: thaw --port {other}"
         raise ServeError(
-            f"Thaw cannot listen on {host}:{port} ({error.strerror or error}); stop what uses the "
-            f"port, or choose another: thaw --port {port + 1 if port < 65535 else 8501}."
+            f"Thaw cannot listen on {host}:{port} ({error.strerror or error}); {mend}."
         ) from error
 
 

@@ -7,11 +7,14 @@ its own cursor and holds nobody back; a stream costs a coroutine, not a thread.
 
 import asyncio
 import json
+import logging
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
 from anyio import to_thread
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -27,6 +30,9 @@ TEND_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 10.0
 CHUNK = 1000
 REMEMBERED = 2000
+SEQ = re.compile(r"[0-9]{1,12}")
+
+log = logging.getLogger("thaw")
 
 
 def card(run: Run) -> dict[str, Any]:
@@ -93,6 +99,9 @@ class Hub:
             self._leave(cursors)
 
     def _enter(self, cursors: dict[str, int]) -> None:
+        if not self._num_pages:
+            # What was active when the last page left may have ended since.
+            self._active = set()
         self._num_pages += 1
         for run_id in cursors:
             self._watch(run_id, 1)
@@ -120,7 +129,7 @@ class Hub:
         """Returns at most CHUNK events after `cursor`, from memory where they are recent."""
         if cursor >= self._heads.get(run_id, cursor + 1):
             return []
-        recent = self._recent.get(run_id)
+        recent = self._recent.get(run_id, ())
         if recent and recent[0].seq <= cursor + 1:
             return [event for event in recent if event.seq > cursor][:CHUNK]
         return await to_thread.run_sync(self._store.events, run_id, cursor, CHUNK)
@@ -149,28 +158,50 @@ class Hub:
                 if clock() - tended > TEND_SECONDS:
                     tended = clock()
                     await to_thread.run_sync(tend, self._store)
-                if await to_thread.run_sync(self._read_news):
+                read = await to_thread.run_sync(self._read, dict(self._watched), dict(self._heads))
+                if self._take(*read):
                     await self._tell()
-            except (ThawError, OSError):
-                # The store is away for a moment, as when its disk is; pages wait and see.
+            except (ThawError, SQLAlchemyError, OSError) as error:
+                # The store is away for a moment, as when it is locked; pages wait and see.
+                log.warning("The store could not be read: %s", error)
                 await asyncio.sleep(1.0)
             await asyncio.sleep(POLL_SECONDS)
 
-    def _read_news(self) -> bool:
-        heads = self._store.heads(list(self._watched))
-        active = {run_id for run_id, (_, status) in heads.items() if status in ACTIVE}
+    def _read(
+        self, watched: dict[str, int], heads: dict[str, int]
+    ) -> tuple[set[str], dict[str, int], dict[str, list[MetricEvent]]]:
+        """Returns the active runs, the heads of watched runs and their events since `heads`.
+
+        Runs in a thread, so it changes nothing; what it found is taken over on the event loop.
+        """
+        found = self._store.heads(watched)
+        active = {run_id for run_id, (_, status) in found.items() if status in ACTIVE}
+        new_heads = {run_id: found.get(run_id, (0, ""))[0] for run_id in watched}
+        fresh = {
+            run_id: self._store.events(run_id, after=heads[run_id])
+            for run_id, last_seq in new_heads.items()
+            if run_id in heads and last_seq > heads[run_id]
+        }
+        return active, new_heads, fresh
+
+    def _take(
+        self,
+        active: set[str],
+        new_heads: dict[str, int],
+        fresh: dict[str, list[MetricEvent]],
+    ) -> bool:
+        """Remembers what was read, for runs that are still watched; returns whether it is news."""
         news = active != self._active
         self._active = active
-        for run_id in list(self._watched):
-            last_seq = heads.get(run_id, (0, ""))[0]
-            seen = self._heads.get(run_id)
-            if seen is None:
-                self._heads[run_id] = last_seq
-                news = True
-            elif last_seq > seen:
-                recent = self._recent.setdefault(run_id, deque(maxlen=REMEMBERED))
-                recent.extend(self._store.events(run_id, after=seen))
-                self._heads[run_id] = last_seq
+        for run_id, last_seq in new_heads.items():
+            if run_id not in self._watched:
+                continue
+            events = fresh.get(run_id, [])
+            # More may have been written between the two looks at the store.
+            head = events[-1].seq if events else last_seq
+            if self._heads.get(run_id) != head:
+                self._recent.setdefault(run_id, deque(maxlen=REMEMBERED)).extend(events)
+                self._heads[run_id] = head
                 news = True
         return news
 
@@ -190,14 +221,15 @@ def parse_cursors(values: list[str]) -> dict[str, int]:
     for value in values[:100]:
         run_id, _, seq = value.partition(":")
         if run_id:
-            cursors[run_id] = int(seq) if seq.isdecimal() else 0
+            cursors[run_id] = int(seq) if SEQ.fullmatch(seq) else 0
     return cursors
 
 
 def events_response(hub: Hub, store: Store, request: Request) -> StreamingResponse:
     """Returns the stream that `?run=ID:SEQ&follow=1` asks for; unknown runs are left out."""
     asked = parse_cursors(request.query_params.getlist("run"))
-    existing = {run_id: seq for run_id, seq in asked.items() if run_id in store.heads(asked)}
+    known = store.heads(asked)
+    existing = {run_id: seq for run_id, seq in asked.items() if run_id in known}
     return StreamingResponse(
         hub.stream(existing, follow=request.query_params.get("follow") == "1"),
         media_type="text/event-stream",

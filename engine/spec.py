@@ -28,6 +28,20 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def parse(cls, values: dict[str, Any] | str) -> Self:
+        """Returns what a dictionary or JSON text describes, with all faults reported at once.
+
+        Raises:
+            SpecError: with every fault, each naming the field, its value and its range.
+        """
+        try:
+            if isinstance(values, str):
+                return cls.model_validate_json(values)
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SpecError(" ".join(_sentence(cls, fault) for fault in error.errors())) from error
+
 
 class DataSpec(Part):
     """Which images, and which of them are held back for validation."""
@@ -56,7 +70,12 @@ class DataSpec(Part):
     @field_validator("folder", "val_folder")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:
-        return None if value is None else str(Path(value).expanduser().absolute())
+        try:
+            return None if value is None else str(Path(value).expanduser().absolute())
+        except RuntimeError as error:
+            raise ValueError(
+                "must be the path of a folder; there is no such home folder"
+            ) from error
 
 
 class ModelSpec(Part):
@@ -236,20 +255,6 @@ class RunSpec(Part):
         json_schema_extra=_about("Device"),
     )
 
-    @classmethod
-    def parse(cls, values: dict[str, Any] | str) -> Self:
-        """Returns the spec that a dictionary or JSON text describes.
-
-        Raises:
-            SpecError: with every fault, each naming the field, its value and its range.
-        """
-        try:
-            if isinstance(values, str):
-                return cls.model_validate_json(values)
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise SpecError(" ".join(_sentence(cls, fault) for fault in error.errors())) from error
-
     def flat(self) -> dict[str, Any]:
         """Returns the spec as one level of dotted names, such as `optimiser.lr`."""
         return _flatten(self.model_dump())
@@ -280,10 +285,10 @@ def field_info(path: str, model: type[BaseModel] = RunSpec) -> Any:
     return field_info(rest, info.annotation)
 
 
-def field_range(path: str) -> tuple[float, float]:
+def field_range(path: str, model: type[BaseModel] = RunSpec) -> tuple[float, float]:
     """Returns the least and the greatest allowed value of a numeric field."""
     low, high = -math.inf, math.inf
-    for rule in field_info(path).metadata:
+    for rule in field_info(path, model).metadata:
         if isinstance(rule, annotated_types.Ge):
             low = rule.ge  # type: ignore[assignment]
         elif isinstance(rule, annotated_types.Le):
@@ -293,12 +298,12 @@ def field_range(path: str) -> tuple[float, float]:
     return low, high
 
 
-def _allowed(path: str) -> str | None:
-    info = field_info(path)
+def _allowed(model: type[BaseModel], path: str) -> str | None:
+    info = field_info(path, model)
     choices = get_args(info.annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         return "must be one of " + ", ".join(choices)
-    low, high = field_range(path)
+    low, high = field_range(path, model)
     if math.isinf(low) and math.isinf(high):
         return None
     kind = "whole number" if info.annotation is int else "number"
@@ -317,7 +322,7 @@ def _sentence(model: type[BaseModel], fault: Any) -> str:
     if fault["type"] == "value_error":
         return f"{path} is {fault['input']!r}; it {fault['ctx']['error']}."
     try:
-        allowed = _allowed(path)
+        allowed = _allowed(model, path)
     except KeyError:
         allowed = None
     if allowed is None:

@@ -13,6 +13,7 @@ from dashboard.runs import (
     label_of,
     percent,
     pick_runs,
+    plain,
     store,
 )
 from engine.data.manifest import Manifest
@@ -77,13 +78,13 @@ def _verdict(reports: list[RunReport]) -> None:
     images = round(gap * num_val)
     if images == 0:
         st.markdown(
-            f"**{label_of(first.run)}** and **{label_of(second.run)}** get equally many of the "
-            f"{num_val} validation pictures right."
+            f"**{plain(label_of(first.run))}** and **{plain(label_of(second.run))}** get equally "
+            f"many of the {num_val} validation pictures right."
         )
         return
     caution = " With so few pictures that may be chance." if images < 2 * num_val**0.5 else ""
     st.markdown(
-        f"**{label_of(first.run)}** is ahead of **{label_of(second.run)}** by "
+        f"**{plain(label_of(first.run))}** is ahead of **{plain(label_of(second.run))}** by "
         f"{100 * gap:.1f} points: {images} of {num_val} validation pictures.{caution}"
     )
 
@@ -91,6 +92,7 @@ def _verdict(reports: list[RunReport]) -> None:
 def _results(reports: list[RunReport]) -> None:
     rows = [
         {
+            "": "●",
             "run": label_of(one.run),
             "status": one.run.status,
             "best val accuracy": percent(one.best_val_accuracy),
@@ -104,10 +106,8 @@ def _results(reports: list[RunReport]) -> None:
         for one in reports
     ]
     table = pd.DataFrame(rows)
-    colours = {label_of(one.run): colour_of(one.run) for one in reports}
-    styled = table.style.map(
-        lambda label: f"color: {colours[label]}; font-weight: 600", subset=["run"]
-    )
+    dots = [f"color: {colour_of(one.run)}; font-weight: 700" for one in reports]
+    styled = table.style.apply(lambda _: dots, subset=[""])
     st.dataframe(styled, hide_index=True)
 
 
@@ -150,7 +150,7 @@ def _confusions(reports: list[RunReport]) -> None:
         assert predictions is not None
         manifest = Manifest.from_file(run_folder(one.run.id) / MANIFEST_FILE)
         with columns[index % len(columns)]:
-            st.markdown(f"**{label_of(one.run)}**, epoch {predictions.epoch}")
+            st.markdown(f"**{plain(label_of(one.run))}**, epoch {predictions.epoch}")
             figure = confusion_figure(
                 confusion_matrix(predictions), manifest.classes, colour_of(one.run)
             )

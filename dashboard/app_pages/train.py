@@ -6,11 +6,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard.data_summary import DataSummary, summarise, thumbnail
-from dashboard.runs import duration, store
+from dashboard.runs import duration, plain, store
 from dashboard.widgets import choice, learning_rate_slider, number_slider
-from engine.data.folders import VAL_NAMES
+from engine.data.folders import find_images
 from engine.data.samples import SAMPLES, sample_folder
-from engine.errors import DataError
+from engine.errors import ThawError
 from engine.models.catalogue import BACKBONES, BackboneRecord, head_parameters
 from engine.runs.queue import enqueue
 from engine.spec import DataSpec, RunSpec, field_info
@@ -70,20 +70,26 @@ def _data_section() -> tuple[DataSpec | None, DataSummary | None]:
     else:
         st.caption(SAMPLES[source])
         folder = str(sample_folder(source))
-    data = _data_spec(folder)
     try:
+        data = _data_spec(folder)
         summary = summarise(data.model_dump_json())
-    except DataError as error:
-        st.error(str(error), icon=":material/error:")
+    except ThawError as error:
+        st.error(plain(str(error)), icon=":material/error:")
         return None, None
     _show_summary(summary)
     return data, summary
 
 
 def _data_spec(folder: str) -> DataSpec:
-    has_val = any((Path(folder).expanduser() / name).is_dir() for name in VAL_NAMES)
-    if has_val:
-        return DataSpec(folder=folder)
+    """Returns the spec; asks for the share to hold back where the folder has no split.
+
+    Raises:
+        SpecError: what was typed is no path.
+        DataError: the folder cannot be used.
+    """
+    data = DataSpec.parse({"folder": folder})
+    if find_images(Path(data.folder)).val is not None:
+        return data
     fraction = number_slider(PAGE, "data.val_fraction", step=0.05)
     return DataSpec(folder=folder, val_fraction=fraction)
 
@@ -98,7 +104,7 @@ def _show_summary(summary: DataSummary) -> None:
     with st.container(horizontal=True, gap="small"):
         for name, picture in shown:
             if picture is not None:
-                st.image(picture, caption=name, width=72)
+                st.image(picture, caption=plain(name), width=72)
     if not summary.checked:
         st.caption("The folder is large: each picture is opened and checked when a run starts.")
     if summary.left_out:
@@ -256,7 +262,13 @@ def _launch_section(
         st.subheader("What will happen", anchor=False)
         if data is None or summary is None:
             st.markdown("Choose images first: what will happen is worked out from them.")
-            st.button("Start", disabled=True, type="primary", width="stretch")
+            st.button(
+                "Start",
+                disabled=True,
+                type="primary",
+                width="stretch",
+                help="Becomes ready once images are chosen.",
+            )
             return
         specs = _specs(data, values, names)
         record = BACKBONES[specs[0].model.backbone]
@@ -264,7 +276,13 @@ def _launch_section(
             _show_plan(spec, record, summary)
         _show_waiting()
         label = "Train both" if len(specs) > 1 else f"Train {STRATEGIES[names[0]].label.lower()}"
-        if st.button(label, type="primary", width="stretch", icon=":material/play_arrow:"):
+        if st.button(
+            label,
+            type="primary",
+            width="stretch",
+            icon=":material/play_arrow:",
+            help="Starts training in a process of its own and shows it on the Live page.",
+        ):
             _launch(data, specs)
 
 

@@ -66,7 +66,13 @@ def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
 
 
 def _require_folder(folder: Path) -> None:
-    if not folder.exists():
+    try:
+        exists = folder.exists()
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be looked up ({error.strerror or error}); check the path."
+        ) from error
+    if not exists:
         raise DataError(f"There is no folder {folder}; check the path for a typing error.")
     if not folder.is_dir():
         raise DataError(f"{folder} is a file; give the folder that holds one folder a class.")

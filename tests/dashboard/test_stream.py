@@ -399,19 +399,19 @@ def test_a_waiting_page_is_kept_alive(store: Store, monkeypatch: pytest.MonkeyPa
 def test_closing_ends_every_stream(store: Store) -> None:
     run = start(store, add_run(store))
 
+    async def exhaust(stream: AsyncIterator[str]) -> None:
+        async for _ in stream:
+            pass
+
     async def read() -> int:
         hub = Hub(store)
-        ended = 0
         async with reading(hub, {run.id: 0}) as one, reading(hub, {}, follow=True) as other:
-            for stream in (one, other):
-                await Reader(stream).has(2)
-            waiting = [asyncio.create_task(anext(stream, None)) for stream in (one, other)]
-            await asyncio.sleep(0.1)
+            pages = [asyncio.create_task(exhaust(stream)) for stream in (one, other)]
+            await noticed(hub, run, 2)
+            assert not any(page.done() for page in pages)
             await hub.close()
-            async with asyncio.timeout(2.0):
-                for task in waiting:
-                    ended += await task is None
-        return ended
+            ended, _ = await asyncio.wait(pages, timeout=2.0)
+        return len(ended)
 
     assert asyncio.run(read()) == 2
 
