@@ -46,7 +46,7 @@ def serve(host: str, port: int) -> None:
     tend(store())
     if not known_speeds():
         log_file = thaw_home() / "cache" / "speeds" / "measure.log"
-        start_detached(["engine.training.speed", DEFAULT_BACKBONE], log_file)
+        start_detached(["engine.runs.measure", DEFAULT_BACKBONE], log_file)
     shown = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     print(f"\n  Thaw is at http://{shown}:{port}  (Ctrl-C ends it; runs go on)\n", flush=True)
     build_app(host).run(config=_config(host, port))

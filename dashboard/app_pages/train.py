@@ -15,7 +15,7 @@ from engine.models.catalogue import BACKBONES, BackboneRecord, head_parameters
 from engine.runs.queue import enqueue
 from engine.spec import DataSpec, RunSpec, field_info
 from engine.strategies import STRATEGIES, Strategy
-from engine.training.speeds import estimate_seconds, known_speeds
+from engine.training.speeds import estimate_seconds
 
 PAGE = "train"
 BOTH = "both"
@@ -292,14 +292,26 @@ def _show_plan(spec: RunSpec, record: BackboneRecord, summary: DataSummary) -> N
     share = learning / total
     st.markdown(f"**{strategy.label}**: {strategy.sentence}")
     st.progress(share, text=f"{learning:,} of {total:,} parameters will learn ({share:.1%})")
-    learns = bool(strategy.ever_trainable(record.stage_names, spec.training.epochs))
-    seconds = estimate_seconds(spec, summary.num_train, summary.num_val, learns)
+    seconds = _estimate(spec, record, summary)
     if seconds is None:
-        _wait_for_speed()
+        _wait_for_speed(spec, record, summary)
     else:
         st.caption(
             f"About {duration(seconds)} of computing on this machine, after a few seconds to start."
         )
+
+
+def _estimate(spec: RunSpec, record: BackboneRecord, summary: DataSummary) -> float | None:
+    strategy = STRATEGIES[spec.strategy.name]
+    learns = bool(strategy.ever_trainable(record.stage_names, spec.training.epochs))
+    return estimate_seconds(spec, summary.num_train, summary.num_val, learns)
+
+
+@st.fragment(run_every=2)
+def _wait_for_speed(spec: RunSpec, record: BackboneRecord, summary: DataSummary) -> None:
+    if _estimate(spec, record, summary) is not None:
+        st.rerun()
+    st.caption("Time: not measured on this machine yet; it shows here as soon as it is.")
 
 
 def _count_parameters(
@@ -311,13 +323,6 @@ def _count_parameters(
     learning_stages = strategy.ever_trainable(record.stage_names, spec.training.epochs)
     in_stages = sum(s.num_parameters for s in record.stages if s.name in learning_stages)
     return head + in_stages, head + record.num_parameters
-
-
-@st.fragment(run_every=2)
-def _wait_for_speed() -> None:
-    if known_speeds():
-        st.rerun()
-    st.caption("Time: not measured on this machine yet; it shows here as soon as it is.")
 
 
 def _show_waiting() -> None:

@@ -71,10 +71,10 @@ def estimate_seconds(
     backbone, size, epochs = spec.model.backbone, spec.images.size, spec.training.epochs
     forward = speeds.get(f"{backbone}/{FORWARD}")
     train = speeds.get(f"{backbone}/{TRAIN_FULL}")
-    if forward is None or train is None:
+    if forward is None or (backbone_learns and train is None):
         return None
     val_seconds = num_val / forward.at(size)
-    if backbone_learns:
+    if backbone_learns and train is not None:
         return epochs * (num_train / train.at(size) + val_seconds)
     passes = 1 if spec.images.augmentation == "none" else epochs
     return passes * (num_train / forward.at(size) + val_seconds)

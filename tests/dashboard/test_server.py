@@ -120,7 +120,7 @@ def test_runs_that_wait_are_started_and_the_machine_is_measured(
 ) -> None:
     add_run(store)
     serve("127.0.0.1", free_port())
-    assert started == ["supervisor", "engine.training.speed"]
+    assert started == ["supervisor", "engine.runs.measure"]
 
 
 def test_a_machine_that_was_measured_is_not_measured_again(

@@ -134,6 +134,14 @@ class TestSettings:
         estimates = [one.value for one in page.caption if one.value.startswith("About ")]
         assert [one.split(" of computing")[0] for one in estimates] == ["About 1.0 s", "About 32 s"]
 
+    def test_what_is_half_measured_is_half_estimated(self) -> None:
+        """A page that reran itself as soon as anything was known never came to its button."""
+        record_speed("efficientnet_lite0", FORWARD, Speed(24.0, 160))
+        page = open_page("train")
+        assert start_button(page).label == "Train both"
+        assert "About 1.0 s" in text_of(page)
+        assert "Time: not measured" in text_of(page)
+
     def test_a_busy_machine_says_that_new_runs_wait(self, store: Store) -> None:
         finish(store, add_run(store))
         assert "going on or waiting" not in text_of(open_page("train"))

@@ -1,12 +1,13 @@
-"""Measures this machine once, before its first run: `python -m engine.training.speed BACKBONE`.
+"""Measures this machine once, before its first run: `python -m engine.runs.measure BACKBONE`.
 
-It yields to everything else: a run that starts meanwhile is not held up, and a measurement that
-did not get the processor to itself is thrown away; the run will give a better one.
+It gives way to a run at once: two processes that compute with all cores slow each other down many
+times over, and the run measures the machine better anyway. A lower priority would not do, since
+Linux weighs sessions, not processes, against each other. For the same reason a measurement that
+did not get the processor to itself is thrown away.
 
 Shapes: B images, C channels, H rows, W columns.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from engine.events import ACTIVE
 from engine.models.classifier import build_classifier
+from engine.runs.store import Store
 from engine.spec import ModelSpec
 from engine.training.device import choose_device
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
@@ -26,8 +29,9 @@ LEAST_SHARE = 0.8
 
 def main(backbone: str) -> int:
     """Measures forward passes and training steps, and keeps both; returns the exit code."""
-    if hasattr(os, "nice"):
-        os.nice(19)
+    store = Store()
+    if store.all_runs(ACTIVE):
+        return 1
     device = choose_device("auto")
     model = build_classifier(ModelSpec(backbone=backbone), num_classes=10, seed=0)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -44,18 +48,21 @@ def main(backbone: str) -> int:
         criterion(model.train()(images_BCHW), labels_B).backward()
         model.zero_grad()
 
-    forward_speed, train_speed = _measure(forward, repeats=4), _measure(train, repeats=2)
-    if forward_speed is not None and train_speed is not None:
-        record_speed(backbone, FORWARD, forward_speed)
-        record_speed(backbone, TRAIN_FULL, train_speed)
+    for name, work, repeats in ((FORWARD, forward, 8), (TRAIN_FULL, train, 4)):
+        speed = _measure(store, work, repeats)
+        if speed is None:
+            return 1
+        record_speed(backbone, name, speed)
     return 0
 
 
-def _measure(work: Callable[[], None], repeats: int) -> Speed | None:
-    """Returns the speed of `work`, None where others held the processor meanwhile."""
+def _measure(store: Store, work: Callable[[], None], repeats: int) -> Speed | None:
+    """Returns the speed of `work`, None where a run came or others held the processor."""
     work()
     started, cpu_started = time.perf_counter(), time.process_time()
     for _ in range(repeats):
+        if store.all_runs(ACTIVE):
+            return None
         work()
     seconds = time.perf_counter() - started
     on_cpu = not torch.cuda.is_available()
