@@ -61,6 +61,7 @@ class Hub:
         self._version = 0
         self._poller: asyncio.Task[None] | None = None
         self._num_pages = 0
+        self._asked = 1
         self.closing = False
 
     async def close(self) -> None:
@@ -114,6 +115,7 @@ class Hub:
             self._watch(run_id, -1)
 
     def _watch(self, run_id: str, change: int) -> None:
+        self._asked += 1
         self._watched[run_id] = self._watched.get(run_id, 0) + change
         if self._watched[run_id] <= 0:
             for table in (self._watched, self._heads, self._recent):
@@ -152,18 +154,24 @@ class Hub:
 
     async def _poll(self) -> None:
         tended = 0.0
+        changed = self._store.watch()
+        answered = 0
         clock = asyncio.get_running_loop().time
         while self._num_pages and not self.closing:
             try:
                 if clock() - tended > TEND_SECONDS:
                     tended = clock()
                     await to_thread.run_sync(tend, self._store)
-                read = await to_thread.run_sync(self._read, dict(self._watched), dict(self._heads))
-                if self._take(*read):
-                    await self._tell()
+                asked = self._asked
+                if changed() or asked != answered:
+                    answered = asked
+                    watched, heads = dict(self._watched), dict(self._heads)
+                    if self._take(*await to_thread.run_sync(self._read, watched, heads)):
+                        await self._tell()
             except (ThawError, SQLAlchemyError, OSError) as error:
                 # The store is away for a moment, as when it is locked; pages wait and see.
                 log.warning("The store could not be read: %s", error)
+                answered = 0
                 await asyncio.sleep(1.0)
             await asyncio.sleep(POLL_SECONDS)
 

@@ -111,13 +111,18 @@ def open_page(
 
 
 def drawn_points(page: Page) -> dict[str, list[float]]:
-    """Returns the x values of every trace on the live charts, by `chart: trace`."""
+    """Returns the x values of every trace on the live charts, by `chart: trace`.
+
+    The pointer is moved over each chart, upon which Plotly is given what is drawn as a tail yet.
+    """
     points: dict[str, list[float]] = page.evaluate(
         """() => {
             const named = [];
-            for (const plot of document.querySelectorAll(".thaw-plot"))
+            for (const plot of document.querySelectorAll(".thaw-plot")) {
+                plot.dispatchEvent(new Event("pointerenter"));
                 for (const trace of plot.data || [])
                     named.push([`${plot.dataset.chart}: ${trace.name}`, [...trace.x]]);
+            }
             return Object.fromEntries(named);
         }"""
     )

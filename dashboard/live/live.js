@@ -6,9 +6,13 @@
 const PLOTLY_URL = "/thaw/plotly.js";
 const STREAM_URL = "/thaw/events";
 const DRAW_EVERY_MS = 100;
-// Redrawing is what watching costs the machine that trains: charts that change slowly are drawn
-// less often, and charts that are scrolled out of sight not at all until they come back.
-const DRAW_SLOW_EVERY_MS = 3000;
+// What watching costs is taken from the machine that trains, and a redraw by Plotly costs as much
+// as a hundred points. So new points are first drawn as a tail over the chart, and handed to Plotly
+// all together: when they are many or old, when the pointer comes near, when they would not fit the
+// axes, and when a run ends. Charts that are scrolled out of sight are not drawn at all.
+const HAND_OVER_MS = 15000;
+const HAND_OVER_POINTS = 300;
+const SVG = "http://www.w3.org/2000/svg";
 const RECONNECT_MS = 1000;
 const DRAWN_KEPT = 2000;
 const ACTIVE = new Set(["queued", "running", "stopping"]);
@@ -16,8 +20,8 @@ const ACTIVE = new Set(["queued", "running", "stopping"]);
 const CHARTS = [
   { key: "loss", title: "Loss", hint: "thick: validation, thin: training", y: "cross-entropy" },
   { key: "accuracy", title: "Accuracy", hint: "thick: validation, dotted: training", y: "share of images right", format: ".0%" },
-  { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone", y: "learning rate per step", exponent: true, slow: true },
-  { key: "speed", title: "Throughput", hint: "training images; features that are computed once go by fast", y: "images per second (log)", log: true, slow: true },
+  { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone", y: "learning rate per step", exponent: true },
+  { key: "speed", title: "Throughput", hint: "training images; features that are computed once go by fast", y: "images per second (log)", log: true },
 ];
 
 const instances = new WeakMap();
@@ -44,6 +48,11 @@ function element(tag, className, text = "") {
   made.className = className;
   made.textContent = text;
   return made;
+}
+
+// Changes a text only where it differs, since every change is a repaint.
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 function percent(fraction) {
@@ -172,18 +181,20 @@ class RunView {
 
   render() {
     const active = ACTIVE.has(this.status);
-    const done = this.status === "finished" ? 1 : this.fraction;
-    this.statusText.textContent = this.status;
+    const done = (100 * (this.status === "finished" ? 1 : this.fraction)).toFixed(1);
+    setText(this.statusText, this.status);
     this.statusText.dataset.status = this.status;
-    this.bar.firstChild.style.width = `${100 * done}%`;
-    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * done)));
-    this.line.textContent = this.describe();
-    this.bestText.textContent =
-      this.best === null ? "" : `best ${percent(this.best)} in epoch ${this.bestEpoch}`;
+    if (this.bar.getAttribute("aria-valuenow") !== done) {
+      this.bar.firstChild.style.width = `${done}%`;
+      this.bar.setAttribute("aria-valuenow", done);
+    }
+    setText(this.line, this.describe());
+    const best = this.best === null ? "" : `best ${percent(this.best)} in epoch ${this.bestEpoch}`;
+    setText(this.bestText, best);
     this.stop.hidden = !active;
     if (this.status === "stopping") {
       this.stop.disabled = true;
-      this.stop.textContent = "Stopping…";
+      setText(this.stop, "Stopping…");
     }
   }
 }
@@ -193,22 +204,36 @@ class Chart {
     this.plan = plan;
     this.traces = new Map();
     this.pending = new Map();
+    this.numPending = 0;
     this.visible = true;
     this.drawnAt = -Infinity;
+    this.handedOverAt = -Infinity;
+    this.epochs = 1;
     const box = element("figure", "thaw-chart");
-    box.style.marginBlock = box.style.marginInline = "0";
+    const frame = element("div", "thaw-frame");
     this.div = element("div", "thaw-plot");
     this.div.dataset.chart = plan.key;
     this.div.setAttribute("role", "img");
     this.div.setAttribute("aria-label", `${plan.title} against epochs`);
-    box.append(element("h4", "thaw-title", plan.title), element("p", "thaw-key", plan.hint), this.div);
+    this.tail = document.createElementNS(SVG, "svg");
+    this.tail.setAttribute("class", "thaw-tail");
+    this.tail.setAttribute("aria-hidden", "true");
+    frame.append(this.div, this.tail);
+    box.append(element("h4", "thaw-title", plan.title), element("p", "thaw-key", plan.hint), frame);
     parent.append(box);
+    this.div.addEventListener("pointerenter", () => {
+      this.hovered = true;
+      if (this.numPending) this.handOver(performance.now());
+    });
+    this.div.addEventListener("pointerleave", () => {
+      this.hovered = false;
+    });
   }
 
   // Margins are fixed: measuring the labels anew doubles the cost of a redraw.
   layout(ink) {
     const axis = { color: ink.text, gridcolor: ink.grid, zeroline: false };
-    const y = { ...axis, title: { text: this.plan.y, font: { size: 12 } } };
+    const y = { ...axis, title: { text: this.plan.y, font: { size: 12 } }, rangemode: "tozero" };
     if (this.plan.format) y.tickformat = this.plan.format;
     if (this.plan.log) Object.assign(y, { type: "log", dtick: 1 });
     if (this.plan.exponent) y.exponentformat = "e";
@@ -221,17 +246,23 @@ class Chart {
       hovermode: "closest",
       hoverlabel: { namelength: -1 },
       uirevision: "live",
-      xaxis: { ...axis, title: { text: "epochs", font: { size: 12 } }, rangemode: "tozero" },
+      xaxis: { ...axis, title: { text: "epochs", font: { size: 12 } }, range: [0, this.epochs] },
       yaxis: y,
     };
   }
 
-  start(ink) {
-    return window.Plotly.newPlot(this.div, [], this.layout(ink), {
+  async start(ink) {
+    await window.Plotly.newPlot(this.div, [], this.layout(ink), {
       responsive: true,
       displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
     });
+    this.div.on("plotly_relayout", (change) => {
+      if ("xaxis.range[0]" in change) this.zoomed = true;
+      if ("xaxis.autorange" in change) this.zoomed = false;
+      this.paintTail();
+    });
+    this.div.on("plotly_afterplot", () => this.paintTail());
   }
 
   recolour(ink) {
@@ -251,6 +282,17 @@ class Chart {
     const points = this.pending.get(key);
     points.x.push(x);
     points.y.push(y);
+    this.numPending += 1;
+    this.unpainted = true;
+    if (!this.fits(x, y)) this.misfit = true;
+  }
+
+  fits(x, y) {
+    const axes = this.div._fullLayout;
+    if (!axes || this.zoomed) return true;
+    const [low, high] = axes.yaxis.range;
+    const at = axes.yaxis.type === "log" ? Math.log10(y) : y;
+    return x <= axes.xaxis.range[1] && at >= low && at <= high;
   }
 
   style(run, name) {
@@ -267,14 +309,28 @@ class Chart {
 
   // Returns in how many ms the pending points are due; Infinity where there are none to draw.
   dueIn(now) {
-    if (!this.pending.size || !this.visible) return Infinity;
-    const fresh = [...this.pending.keys()].some((key) => !this.traces.has(key));
-    const every = this.plan.slow && !fresh ? DRAW_SLOW_EVERY_MS : DRAW_EVERY_MS;
-    return Math.max(0, this.drawnAt + every - now);
+    if (!this.numPending || !this.visible) return Infinity;
+    const next = this.unpainted ? this.drawnAt + DRAW_EVERY_MS : this.handedOverAt + HAND_OVER_MS;
+    return Math.max(0, next - now);
   }
 
   draw(now) {
     this.drawnAt = now;
+    this.unpainted = false;
+    const fresh = [...this.pending.keys()].some((key) => !this.traces.has(key));
+    const many = this.numPending >= HAND_OVER_POINTS;
+    const old = now - this.handedOverAt >= HAND_OVER_MS;
+    const watched = this.hovered && now - this.handedOverAt >= 1000;
+    if (fresh || many || old || watched || this.misfit || this.ending) return this.handOver(now);
+    this.paintTail();
+    return null;
+  }
+
+  // Gives the pending points to Plotly.
+  handOver(now) {
+    this.handedOverAt = now;
+    this.misfit = false;
+    this.ending = false;
     const fresh = [];
     const extend = { x: [], y: [], index: [] };
     for (const [key, { run, name, x, y }] of this.pending) {
@@ -287,7 +343,9 @@ class Chart {
         fresh.push({ ...this.style(run, name), x, y });
       }
     }
+    this.widen();
     this.pending.clear();
+    this.numPending = 0;
     const work = [];
     if (extend.index.length) {
       work.push(window.Plotly.extendTraces(this.div, { x: extend.x, y: extend.y }, extend.index));
@@ -296,9 +354,64 @@ class Chart {
     return Promise.all(work);
   }
 
+  // The axis of epochs grows by doubling, up to the longest run's end, so that it moves seldom.
+  widen() {
+    let needed = 0;
+    let end = 1;
+    for (const { run, x } of this.pending.values()) {
+      needed = Math.max(needed, x[x.length - 1]);
+      end = Math.max(end, run.epochs);
+    }
+    this.end = Math.max(this.end || 1, end);
+    while (this.epochs < needed && this.epochs < this.end) {
+      this.epochs = Math.min(2 * this.epochs, this.end);
+    }
+    if (!this.zoomed && this.div.layout) this.div.layout.xaxis.range = [0, 1.02 * this.epochs];
+  }
+
+  // Draws the pending points over the chart, each line from the last point that Plotly has.
+  paintTail() {
+    this.tail.replaceChildren();
+    if (!this.numPending || !this.div._fullLayout) return;
+    const { xaxis, yaxis } = this.div._fullLayout;
+    Object.assign(this.tail.style, {
+      left: `${xaxis._offset}px`,
+      top: `${yaxis._offset}px`,
+      width: `${xaxis._length}px`,
+      height: `${yaxis._length}px`,
+    });
+    for (const [key, { run, name, x, y }] of this.pending) {
+      const trace = this.div.data[this.traces.get(key)];
+      if (!trace) continue;
+      const style = this.style(run, name);
+      const last = trace.x.length - 1;
+      const xs = [trace.x[last], ...x].map((value) => xaxis.d2p(value));
+      const ys = [trace.y[last], ...y].map((value) => yaxis.d2p(value));
+      const line = document.createElementNS(SVG, "polyline");
+      line.setAttribute("points", xs.map((value, index) => `${value},${ys[index]}`).join(" "));
+      line.setAttribute("fill", "none");
+      line.setAttribute("stroke", style.line.color);
+      line.setAttribute("stroke-width", style.line.width);
+      line.setAttribute("opacity", style.opacity);
+      if (style.line.dash !== "solid") line.setAttribute("stroke-dasharray", "4 3");
+      this.tail.append(line);
+      if (style.mode === "lines") continue;
+      for (let index = 1; index < xs.length; index += 1) {
+        const dot = document.createElementNS(SVG, "circle");
+        dot.setAttribute("cx", xs[index]);
+        dot.setAttribute("cy", ys[index]);
+        dot.setAttribute("r", style.marker.size / 2);
+        dot.setAttribute("fill", style.line.color);
+        this.tail.append(dot);
+      }
+    }
+  }
+
   clear() {
     this.traces.clear();
     this.pending.clear();
+    this.numPending = 0;
+    this.tail.replaceChildren();
     if (this.div.data?.length) {
       window.Plotly.deleteTraces(this.div, this.div.data.map((_, index) => index));
     }
@@ -397,6 +510,14 @@ class Live {
     this.empty.hidden = ids.size > 0;
   }
 
+  // A run has ended: what is left of it goes to Plotly now.
+  finish() {
+    for (const chart of Object.values(this.charts)) {
+      chart.ending = chart.numPending > 0;
+      chart.unpainted = chart.ending;
+    }
+  }
+
   say(text) {
     this.notice.textContent = text;
     this.notice.hidden = !text;
@@ -415,6 +536,7 @@ class Live {
       if (!run || event.seq <= run.seq) continue;
       run.seq = event.seq;
       for (const [chart, name, x, y] of run.take(event)) this.charts[chart].add(run, name, x, y);
+      if (event.kind === "status" && !ACTIVE.has(run.status)) this.finish();
       this.undrawn.push({ run: event.run_id, seq: event.seq, kind: event.kind, time: event.time });
     }
     this.undrawn.splice(0, this.undrawn.length - DRAWN_KEPT);

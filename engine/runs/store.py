@@ -2,8 +2,9 @@
 
 import json
 import secrets
+import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -152,6 +153,31 @@ class Store:
         )
         with self.engine.connect() as connection:
             return {row.id: (row.last_seq, row.status) for row in connection.execute(query)}
+
+    def watch(self) -> Callable[[], bool]:
+        """Returns a function that says whether anything was written since it was last asked.
+
+        On SQLite that is one look at a counter, which never waits and costs next to nothing; while
+        someone writes, and on other databases, the answer is yes.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return lambda: True
+        connection = self.engine.raw_connection()
+        connection.detach()
+        connection.cursor().execute("PRAGMA busy_timeout = 0")
+        seen: int | None = None
+
+        def changed() -> bool:
+            nonlocal seen
+            try:
+                [[version]] = connection.cursor().execute("PRAGMA data_version").fetchall()
+            except sqlite3.OperationalError:
+                return True
+            is_new = bool(version != seen)
+            seen = version
+            return is_new
+
+        return changed
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[MetricEvent]:
         """Returns a run's events whose `seq` is greater than `after`, in order."""

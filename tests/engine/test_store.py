@@ -360,3 +360,17 @@ def test_events_without_a_run_cannot_exist(store: Store) -> None:
     row = {"run_id": "lost", "seq": 1, "time": 0, "kind": "step", "epoch": 0, "step": 0}
     with pytest.raises(IntegrityError), writing(store.engine) as connection:
         connection.execute(insert(events), [row | {"values": "{}"}])
+
+
+def test_watching_tells_what_others_wrote_and_nothing_else(store: Store) -> None:
+    changed = store.watch()
+    assert changed()
+    assert not changed()
+    other = Store()
+    [run] = other.add_runs([("Other", tiny_spec("photos"))])
+    assert changed()
+    assert not changed()
+    store.append(run.id, [(0.0, "step", 1, 1, {})])
+    assert changed()
+    store.run(run.id)
+    assert not changed()
