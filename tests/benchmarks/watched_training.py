@@ -11,7 +11,7 @@ from tests.benchmarks.served import fresh_dashboard
 from tests.conftest import CLIPART
 from tests.serving import chromium, open_page
 
-PHASE_SECONDS = 25.0
+PHASE_SECONDS = 20.0
 NUM_PHASES = 8
 NUM_PAGES = 3
 
