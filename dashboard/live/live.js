@@ -235,7 +235,7 @@ class Chart {
     const axis = { color: ink.text, gridcolor: ink.grid, zeroline: false };
     const y = { ...axis, title: { text: this.plan.y, font: { size: 12 } }, rangemode: "tozero" };
     if (this.plan.format) y.tickformat = this.plan.format;
-    if (this.plan.log) Object.assign(y, { type: "log", dtick: 1 });
+    if (this.plan.log) y.type = "log";
     if (this.plan.exponent) y.exponentformat = "e";
     return {
       margin: { l: 64, r: 14, t: 10, b: 42 },
@@ -393,7 +393,8 @@ class Chart {
       line.setAttribute("stroke", style.line.color);
       line.setAttribute("stroke-width", style.line.width);
       line.setAttribute("opacity", style.opacity);
-      if (style.line.dash !== "solid") line.setAttribute("stroke-dasharray", "4 3");
+      const dashes = { dash: "9 7", dot: "3 3" }[style.line.dash];
+      if (dashes) line.setAttribute("stroke-dasharray", dashes);
       this.tail.append(line);
       if (style.mode === "lines") continue;
       for (let index = 1; index < xs.length; index += 1) {
