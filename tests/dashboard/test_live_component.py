@@ -33,7 +33,8 @@ def test_text_from_people_never_becomes_markup(name: str) -> None:
 
 
 def test_nothing_is_loaded_from_outside() -> None:
-    for text in (SCRIPT, STYLES):
+    """The name of the SVG namespace looks like an address, but nothing is fetched from it."""
+    for text in (SCRIPT.replace('"http://www.w3.org/2000/svg"', ""), STYLES):
         assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", text)
         assert "@import" not in text
         assert "url(" not in text
