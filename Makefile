@@ -11,11 +11,13 @@ setup: .venv/installed-dev
 
 test: .venv/installed-dev
 	@./tests/chromium.sh
-	$(BIN)/pytest
+	$(BIN)/pytest tests/engine tests/dashboard
+	$(BIN)/pytest tests/browser
 
 test-all: .venv/installed-dev
 	@./tests/chromium.sh
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -m "" tests/engine tests/dashboard
+	$(BIN)/pytest -m "" tests/browser
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

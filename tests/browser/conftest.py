@@ -19,13 +19,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with chromium() as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     served = Dashboard(tmp_path_factory.mktemp("served") / "home")
     served.start()
@@ -46,7 +46,7 @@ def _same_home(thaw_home: Path) -> None:
     """Overrides the home that other tests get."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes of twelve real pictures, in a folder with a space and an umlaut."""
     folder = tmp_path_factory.mktemp("data") / "meine Fötos"
