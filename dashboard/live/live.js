@@ -10,10 +10,13 @@ const DRAW_EVERY_MS = 100;
 // as a hundred points. So new points are first drawn as a tail over the chart, and handed to Plotly
 // all together: when they are many or old, when the pointer comes near, when they would not fit the
 // axes, and when a run ends. Charts that are scrolled out of sight are not drawn at all.
-const HAND_OVER_MS = 15000;
+const HAND_OVER_MS = 60000;
 const HAND_OVER_POINTS = 300;
 const SVG = "http://www.w3.org/2000/svg";
+const ROOM = 1.15;
+const LOG_ROOM = 1.5;
 const RECONNECT_MS = 1000;
+const CLOCK_MS = 1500;
 const DRAWN_KEPT = 2000;
 const ACTIVE = new Set(["queued", "running", "stopping"]);
 
@@ -209,6 +212,8 @@ class Chart {
     this.drawnAt = -Infinity;
     this.handedOverAt = -Infinity;
     this.epochs = 1;
+    this.least = Infinity;
+    this.most = -Infinity;
     const box = element("figure", "thaw-chart");
     const frame = element("div", "thaw-frame");
     this.div = element("div", "thaw-plot");
@@ -233,7 +238,7 @@ class Chart {
   // Margins are fixed: measuring the labels anew doubles the cost of a redraw.
   layout(ink) {
     const axis = { color: ink.text, gridcolor: ink.grid, zeroline: false };
-    const y = { ...axis, title: { text: this.plan.y, font: { size: 12 } }, rangemode: "tozero" };
+    const y = { ...axis, title: { text: this.plan.y, font: { size: 12 } }, range: this.reach() };
     if (this.plan.format) y.tickformat = this.plan.format;
     if (this.plan.log) y.type = "log";
     if (this.plan.exponent) y.exponentformat = "e";
@@ -258,8 +263,8 @@ class Chart {
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
     });
     this.div.on("plotly_relayout", (change) => {
-      if ("xaxis.range[0]" in change) this.zoomed = true;
-      if ("xaxis.autorange" in change) this.zoomed = false;
+      if (Object.keys(change).some((key) => /^[xy]axis\.range/.test(key))) this.zoomed = true;
+      if (Object.keys(change).some((key) => /^[xy]axis\.autorange/.test(key))) this.zoomed = false;
       this.paintTail();
     });
     this.div.on("plotly_afterplot", () => this.paintTail());
@@ -284,6 +289,8 @@ class Chart {
     points.y.push(y);
     this.numPending += 1;
     this.unpainted = true;
+    this.least = Math.min(this.least, y);
+    this.most = Math.max(this.most, y);
     if (!this.fits(x, y)) this.misfit = true;
   }
 
@@ -366,7 +373,17 @@ class Chart {
     while (this.epochs < needed && this.epochs < this.end) {
       this.epochs = Math.min(2 * this.epochs, this.end);
     }
-    if (!this.zoomed && this.div.layout) this.div.layout.xaxis.range = [0, 1.02 * this.epochs];
+    if (this.zoomed || !this.div.layout) return;
+    this.div.layout.xaxis.range = [0, 1.02 * this.epochs];
+    this.div.layout.yaxis.range = this.reach();
+  }
+
+  // The vertical axis holds all values with some room, so that most new ones fit it unchanged.
+  reach() {
+    if (this.most === -Infinity) return this.plan.log ? [0, 2] : [0, 1];
+    if (this.plan.log) return [Math.log10(this.least / LOG_ROOM), Math.log10(this.most * LOG_ROOM)];
+    const high = this.plan.format ? 1.02 : ROOM * this.most;
+    return [0, high > 0 ? high : 1];
   }
 
   // Draws the pending points over the chart, each line from the last point that Plotly has.
@@ -409,6 +426,8 @@ class Chart {
   }
 
   clear() {
+    this.least = Infinity;
+    this.most = -Infinity;
     this.traces.clear();
     this.pending.clear();
     this.numPending = 0;
@@ -439,7 +458,7 @@ class Live {
     this.root.addEventListener("transitionend", (event) => {
       if (event.propertyName === "color" && this.ready) this.recolour();
     });
-    this.clock = setInterval(() => this.renderCards(), 1000);
+    this.renderCards();
     this.sight = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         this.charts[target.dataset.chart].visible = isIntersecting;
@@ -577,15 +596,18 @@ class Live {
     this.root.thawDrawn.splice(0, this.root.thawDrawn.length - DRAWN_KEPT);
   }
 
+  // The time left counts down by itself, without a frame of its own where events come anyway.
   renderCards() {
     for (const run of this.runs.values()) run.render();
+    clearTimeout(this.clock);
+    this.clock = setTimeout(() => this.renderCards(), CLOCK_MS);
   }
 
   close() {
     this.closed = true;
     this.source?.close();
     clearTimeout(this.retry);
-    clearInterval(this.clock);
+    clearTimeout(this.clock);
     clearTimeout(this.timer);
     this.sight.disconnect();
     for (const chart of Object.values(this.charts)) window.Plotly?.purge(chart.div);
