@@ -8,7 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from dashboard.palette import PRIMARY
 from engine.events import MetricEvent
+from engine.models.catalogue import StageRecord
 
 Against = Literal["epochs", "seconds"]
 
@@ -46,6 +48,25 @@ def accuracy_figure(curves: Sequence[Curve], against: Against) -> go.Figure:
 def loss_figure(curves: Sequence[Curve], against: Against) -> go.Figure:
     """Returns validation loss (solid) and training loss (dotted) of each run."""
     return _figure(curves, against, "loss", "cross-entropy")
+
+
+def stage_bars(stages: Sequence[StageRecord]) -> go.Figure:
+    """Returns a bar a stage, stem on top, as long as the stage has parameters."""
+    labels = [stage.label for stage in stages]
+    figure = go.Figure(
+        go.Bar(
+            x=[stage.num_parameters for stage in stages],
+            y=labels,
+            orientation="h",
+            marker_color=PRIMARY,
+            text=[f"{stage.num_parameters:,}" for stage in stages],
+            hovertemplate="%{y}: %{x:,} parameters<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="parameters")
+    figure.update_yaxes(autorange="reversed", title="stage")
+    figure.update_layout(height=120 + 26 * len(stages), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
 
 
 def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str) -> go.Figure:

@@ -24,8 +24,12 @@ def colour_of(run: Run) -> str:
 
 
 def label_of(run: Run) -> str:
-    """Returns the run's name with enough of its id to tell it from its namesakes."""
-    return f"{run.name} · {run.id[:4]}"
+    """Returns the run's name with enough of its id to tell it from its namesakes.
+
+    A run from random weights says so, since it is no pre-trained model that is updated there.
+    """
+    random = " · random weights" if run.spec.model.weights == "random" else ""
+    return f"{run.name} · {run.id[:4]}{random}"
 
 
 def plain(text: str) -> str:

@@ -24,12 +24,12 @@ from dashboard.runs import store
 from dashboard.stream import Hub, events_response
 from engine.errors import ServeError, ThawError
 from engine.home import thaw_home
+from engine.models.catalogue import DEFAULT_BACKBONE
 from engine.runs.process import start_detached
 from engine.runs.queue import tend
 from engine.training.speeds import known_speeds
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-DEFAULT_BACKBONE = "efficientnet_lite0"
 
 log = logging.getLogger("thaw")
 

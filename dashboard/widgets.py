@@ -8,11 +8,18 @@ from typing import Any
 
 import streamlit as st
 
+from engine.models.catalogue import search
 from engine.spec import field_info, field_range
 
 LEARNING_RATES = (
     *(float(f"{digit}e{power}") for power in range(-7, 0) for digit in (1, 2, 3, 5, 7)),
     1.0,
+)
+
+
+# Usual sizes, and those that some backbone was pre-trained at.
+IMAGE_SIZES = tuple(
+    sorted({64, 80, 96, 112, 128, 144, 150, 192, 320} | {one.default_size for one in search()})
 )
 
 
@@ -79,6 +86,33 @@ def choice(page: str, path: str, options: Sequence[str] | None = None) -> str:
         persist_state="session",
     )
     return str(picked)
+
+
+def switch(page: str, path: str) -> bool:
+    """Shows a switch for a field that is on or off."""
+    info = field_info(path)
+    return st.toggle(
+        _label(path),
+        info.default,
+        help=info.description,
+        key=_key(page, path),
+        persist_state="session",
+    )
+
+
+def image_size_slider(page: str, help_text: str = "", default: int = 160) -> int:
+    """Shows a slider over the sizes that backbones are trained at; returns px."""
+    info = field_info("images.size")
+    return int(
+        st.select_slider(
+            _label("images.size"),
+            IMAGE_SIZES,
+            value=default,
+            help=help_text or info.description,
+            key=_key(page, "images.size"),
+            persist_state="session",
+        )
+    )
 
 
 def learning_rate_slider(page: str, suffix: str, default: float, label: str) -> float:

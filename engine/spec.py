@@ -8,14 +8,15 @@ import annotated_types
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine.errors import SpecError
-from engine.models.catalogue import BACKBONES
+from engine.models.catalogue import DEFAULT_BACKBONE, UnknownBackboneError, full_name
 from engine.strategies import STRATEGIES
 
 Fit = Literal["crop", "squash", "pad"]
 Augmentation = Literal["none", "flip", "standard"]
 HeadKind = Literal["linear", "mlp"]
 OptimiserName = Literal["adam", "adamw", "sgd"]
-ScheduleName = Literal["constant", "cosine"]
+ScheduleName = Literal["constant", "cosine", "exponential"]
+Normalisation = Literal["backbone", "rescale", "dataset"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -41,6 +42,13 @@ class Part(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise SpecError(" ".join(_sentence(cls, fault) for fault in error.errors())) from error
+
+
+def _absolute_path(value: str, kind: str) -> str:
+    try:
+        return str(Path(value).expanduser().absolute())
+    except RuntimeError as error:
+        raise ValueError(f"must be the path of a {kind}; there is no such home folder") from error
 
 
 class DataSpec(Part):
@@ -70,21 +78,25 @@ class DataSpec(Part):
     @field_validator("folder", "val_folder")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:
-        try:
-            return None if value is None else str(Path(value).expanduser().absolute())
-        except RuntimeError as error:
-            raise ValueError(
-                "must be the path of a folder; there is no such home folder"
-            ) from error
+        return None if value is None else _absolute_path(value, "folder")
 
 
 class ModelSpec(Part):
     """The pre-trained backbone and the head that is put on it."""
 
     backbone: str = Field(
-        "efficientnet_lite0",
-        description="Pre-trained network whose features are used.",
+        DEFAULT_BACKBONE,
+        description="Pre-trained network whose features are used, as library/architecture.tag; "
+        "library and tag may be left out.",
         json_schema_extra=_about("Backbone"),
+    )
+    weights: str = Field(
+        "pretrained",
+        min_length=1,
+        description="What the backbone starts from: pretrained (as its library publishes it), "
+        "random (nothing learnt before, for comparison), or the path of a .safetensors or .pth "
+        "file, such as the checkpoint of an earlier run.",
+        json_schema_extra=_about("Weights"),
     )
     head: HeadKind = Field(
         "linear",
@@ -110,15 +122,21 @@ class ModelSpec(Part):
     @field_validator("backbone")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in BACKBONES:
-            raise ValueError(f"must be one of {', '.join(BACKBONES)}")
-        return value
+        try:
+            return full_name(value)
+        except UnknownBackboneError as error:
+            raise ValueError(error.sentence) from error
+
+    @field_validator("weights")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return value if value in ("pretrained", "random") else _absolute_path(value, "file")
 
 
 class ImageSpec(Part):
     """How a picture becomes the square that the backbone sees."""
 
-    size: Annotated[int, Field(ge=64, le=512)] = Field(
+    size: Annotated[int, Field(ge=32, le=1024)] = Field(
         224,
         description="Side of the square; larger sees more detail and costs time with its square.",
         json_schema_extra=_about("Image size", "px"),
@@ -143,6 +161,18 @@ class ImageSpec(Part):
             none="every epoch sees the same pictures; a frozen backbone runs only once",
             flip="mirrored left to right at random",
             standard="random crop of 60 to 100 % of the area, mirrored, colours jittered",
+        ),
+    )
+
+    normalisation: Normalisation = Field(
+        "backbone",
+        description="How pixel values are scaled; a backbone knows only the scale that it was "
+        "pre-trained with.",
+        json_schema_extra=_about(
+            "Normalisation",
+            backbone="mean and standard deviation of the pre-training: the right one",
+            rescale="to 0..1 and no further, as simple tutorials do",
+            dataset="mean and standard deviation of your own training images",
         ),
     )
 
@@ -200,7 +230,26 @@ class OptimiserSpec(Part):
             "Schedule",
             constant="the same from the first step to the last",
             cosine="falls along a half cosine to zero (Loshchilov & Hutter 2016)",
+            exponential="multiplied by the decay rate every so many steps, without end",
         ),
+    )
+    decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.96,
+        description="What the learning rate is multiplied by every decay_steps steps "
+        "(exponential schedule only).",
+        json_schema_extra=_about("Decay rate", "factor"),
+    )
+    decay_steps: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1000,
+        description="Steps after which the decay rate has been applied once (exponential "
+        "schedule only); a step is one batch.",
+        json_schema_extra=_about("Decay steps", "steps"),
+    )
+    staircase: bool = Field(
+        False,
+        description="Lower the learning rate at once every decay_steps steps, and not a little "
+        "in each (exponential schedule only).",
+        json_schema_extra=_about("Staircase"),
     )
 
 
@@ -291,6 +340,8 @@ def field_range(path: str, model: type[BaseModel] = RunSpec) -> tuple[float, flo
     for rule in field_info(path, model).metadata:
         if isinstance(rule, annotated_types.Ge):
             low = rule.ge  # type: ignore[assignment]
+        elif isinstance(rule, annotated_types.Gt):
+            low = rule.gt  # type: ignore[assignment]
         elif isinstance(rule, annotated_types.Le):
             high = rule.le  # type: ignore[assignment]
         elif isinstance(rule, annotated_types.Lt):
@@ -307,8 +358,10 @@ def _allowed(model: type[BaseModel], path: str) -> str | None:
     if math.isinf(low) and math.isinf(high):
         return None
     kind = "whole number" if info.annotation is int else "number"
-    below = "below " if any(isinstance(rule, annotated_types.Lt) for rule in info.metadata) else ""
-    return f"must be a {kind} from {low:g} to {below}{high:g}"
+    rules = info.metadata
+    above = "above " if any(isinstance(rule, annotated_types.Gt) for rule in rules) else "from "
+    below = "below " if any(isinstance(rule, annotated_types.Lt) for rule in rules) else ""
+    return f"must be a {kind} {above}{low:g} to {below}{high:g}"
 
 
 def _sentence(model: type[BaseModel], fault: Any) -> str:

@@ -16,7 +16,7 @@ from dashboard.runs import (
     plain,
     store,
 )
-from engine.data.manifest import Manifest
+from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.home import run_folder
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.store import Run
@@ -24,7 +24,6 @@ from engine.spec import field_info
 from engine.training.predictions import confusion_matrix
 
 PAGE = "compare"
-MANIFEST_FILE = "manifest.json"
 
 
 def main() -> None:
@@ -101,6 +100,7 @@ def _results(reports: list[RunReport]) -> None:
             "time in all": duration(one.seconds),
             "parameters trained": _count(one.run.summary.get("trainable_parameters")),
             "peak memory": _memory(one),
+            "started from": one.run.summary.get("weights") or "–",
             "why it ended": one.run.reason or "–",
         }
         for one in reports

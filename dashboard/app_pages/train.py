@@ -6,14 +6,22 @@ from typing import Any
 import streamlit as st
 
 from dashboard.data_summary import DataSummary, summarise, thumbnail
+from dashboard.model_choice import model_section
+from dashboard.recipe_choice import recipe_choice
 from dashboard.runs import duration, plain, store
-from dashboard.widgets import choice, learning_rate_slider, number_slider
+from dashboard.widgets import (
+    choice,
+    image_size_slider,
+    learning_rate_slider,
+    number_slider,
+    switch,
+)
 from engine.data.folders import find_images
 from engine.data.samples import SAMPLES, sample_folder
 from engine.errors import ThawError
-from engine.models.catalogue import BACKBONES, BackboneRecord, head_parameters
+from engine.models.catalogue import BackboneRecord, backbone_record, head_parameters
 from engine.runs.queue import enqueue
-from engine.spec import DataSpec, RunSpec, field_info
+from engine.spec import DataSpec, ImageSpec, RunSpec, field_info
 from engine.strategies import STRATEGIES, Strategy
 from engine.training.speeds import estimate_seconds
 
@@ -33,6 +41,7 @@ def main() -> None:
     settings, launch = st.columns([3, 2], gap="large")
     with settings:
         data, summary = _data_section()
+        recipe_choice(PAGE)
         values, names = _settings_section()
     with launch:
         _launch_section(data, summary, values, names)
@@ -158,15 +167,20 @@ def _settings_section() -> tuple[dict[str, Any], list[str]]:
     st.subheader("3 · Pictures", anchor=False)
     left, right = st.columns(2)
     with left:
-        size = number_slider(PAGE, "images.size", step=32, high=384, default=160)
+        size = image_size_slider(PAGE)
+        augmentation = choice(PAGE, "images.augmentation")
     with right:
         fit = choice(PAGE, "images.fit")
-    augmentation = choice(PAGE, "images.augmentation")
-    model = _model_section()
+        normalisation = choice(PAGE, "images.normalisation")
+    images = ImageSpec.parse(
+        {"size": size, "fit": fit, "augmentation": augmentation, "normalisation": normalisation}
+    )
+    st.subheader("4 · Model", anchor=False)
+    model = model_section(PAGE, images)
     optimiser, label_smoothing, early_stopping, seed = _more_section()
     values = {
         "model": model,
-        "images": {"size": size, "fit": fit, "augmentation": augmentation},
+        "images": images.model_dump(),
         "optimiser": optimiser,
         "training": {
             "epochs": epochs,
@@ -180,39 +194,13 @@ def _settings_section() -> tuple[dict[str, Any], list[str]]:
     return values, names
 
 
-def _model_section() -> dict[str, Any]:
-    st.subheader("4 · Model", anchor=False)
-    backbone = st.selectbox(
-        "Backbone",
-        list(BACKBONES),
-        format_func=lambda name: BACKBONES[name].label,
-        help=field_info("model.backbone").description,
-        key=f"{PAGE}.model.backbone",
-        persist_state="session",
-    )
-    st.caption(BACKBONES[backbone].sentence)
-    left, right = st.columns(2)
-    with left:
-        head = choice(PAGE, "model.head")
-    with right:
-        dropout = number_slider(PAGE, "model.dropout", step=0.05)
-    hidden_units = field_info("model.hidden_units").default
-    if head == "mlp":
-        hidden_units = number_slider(PAGE, "model.hidden_units", high=1024, step=8)
-    return {
-        "backbone": backbone,
-        "head": head,
-        "dropout": dropout,
-        "hidden_units": hidden_units,
-    }
-
-
 def _more_section() -> tuple[dict[str, Any], float, int, int]:
-    with st.expander("Optimiser, regularisation, seed"):
+    optimiser: dict[str, Any] = {}
+    with st.expander("Optimiser, schedule, regularisation, seed"):
         left, right = st.columns(2)
         with left:
-            name = choice(PAGE, "optimiser.name")
-            weight_decay = st.select_slider(
+            optimiser["name"] = choice(PAGE, "optimiser.name")
+            optimiser["weight_decay"] = st.select_slider(
                 "Weight decay (per step)",
                 [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 5e-2, 0.1],
                 value=field_info("optimiser.weight_decay").default,
@@ -233,11 +221,22 @@ def _more_section() -> tuple[dict[str, Any], float, int, int]:
                 )
             )
         with right:
-            schedule = choice(PAGE, "optimiser.schedule")
+            optimiser |= _schedule_choice()
             label_smoothing = number_slider(PAGE, "training.label_smoothing", step=0.05)
             early_stopping = number_slider(PAGE, "training.early_stopping", high=50)
-    optimiser = {"name": name, "weight_decay": weight_decay, "schedule": schedule}
     return optimiser, label_smoothing, early_stopping, seed
+
+
+def _schedule_choice() -> dict[str, Any]:
+    schedule = choice(PAGE, "optimiser.schedule")
+    if schedule != "exponential":
+        return {"schedule": schedule}
+    return {
+        "schedule": schedule,
+        "decay_rate": number_slider(PAGE, "optimiser.decay_rate", low=0.01, step=0.01),
+        "decay_steps": number_slider(PAGE, "optimiser.decay_steps", high=10_000),
+        "staircase": switch(PAGE, "optimiser.staircase"),
+    }
 
 
 def _specs(data: DataSpec, values: dict[str, Any], names: list[str]) -> list[RunSpec]:
@@ -271,7 +270,7 @@ def _launch_section(
             )
             return
         specs = _specs(data, values, names)
-        record = BACKBONES[specs[0].model.backbone]
+        record = backbone_record(specs[0].model.backbone)
         for spec in specs:
             _show_plan(spec, record, summary)
         _show_waiting()
@@ -311,7 +310,9 @@ def _estimate(spec: RunSpec, record: BackboneRecord, summary: DataSummary) -> fl
 def _wait_for_speed(spec: RunSpec, record: BackboneRecord, summary: DataSummary) -> None:
     if _estimate(spec, record, summary) is not None:
         st.rerun()
-    st.caption("Time: not measured on this machine yet; it shows here as soon as it is.")
+    st.caption(
+        "Time: not measured on this machine yet for this backbone; the first run measures it."
+    )
 
 
 def _count_parameters(

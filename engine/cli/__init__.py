@@ -10,6 +10,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command line; an error that a person can mend is one sentence on stderr."""
+    import engine.cli.models
     import engine.cli.runs
     import engine.cli.samples
     import engine.cli.serve

@@ -10,8 +10,12 @@ import typer
 from engine.cli.app import JSON_HELP, app, print_json
 from engine.cli.follow import follow
 from engine.data.folders import find_images
+from engine.data.scale import scale_warning
 from engine.errors import SpecError
 from engine.insight.compare import report
+from engine.models.catalogue import DEFAULT_BACKBONE, backbone_record
+from engine.models.weights_files import backbone_of_checkpoint
+from engine.recipes import RECIPES
 from engine.runs.queue import enqueue
 from engine.runs.store import Store
 from engine.spec import RunSpec, field_info
@@ -34,12 +38,14 @@ def train(
     split_seed: Annotated[int | None, _option("data.split_seed")] = None,
     strategy: Annotated[str | None, _option("strategy.name", "--strategy")] = None,
     backbone: Annotated[str | None, _option("model.backbone")] = None,
+    weights: Annotated[str | None, _option("model.weights")] = None,
     head: Annotated[str | None, _option("model.head")] = None,
     hidden_units: Annotated[int | None, _option("model.hidden_units")] = None,
     dropout: Annotated[float | None, _option("model.dropout")] = None,
     epochs: Annotated[int | None, _option("training.epochs")] = None,
     image_size: Annotated[int | None, _option("images.size", "--image-size")] = None,
     fit: Annotated[str | None, _option("images.fit")] = None,
+    normalisation: Annotated[str | None, _option("images.normalisation")] = None,
     augmentation: Annotated[str | None, _option("images.augmentation")] = None,
     batch_size: Annotated[int | None, _option("training.batch_size")] = None,
     optimiser: Annotated[str | None, _option("optimiser.name", "--optimiser")] = None,
@@ -54,10 +60,22 @@ def train(
     weight_decay: Annotated[float | None, _option("optimiser.weight_decay")] = None,
     momentum: Annotated[float | None, _option("optimiser.momentum")] = None,
     schedule: Annotated[str | None, _option("optimiser.schedule")] = None,
+    decay_rate: Annotated[float | None, _option("optimiser.decay_rate")] = None,
+    decay_steps: Annotated[int | None, _option("optimiser.decay_steps")] = None,
+    staircase: Annotated[
+        bool | None, _option("optimiser.staircase", "--staircase/--no-staircase")
+    ] = None,
     label_smoothing: Annotated[float | None, _option("training.label_smoothing")] = None,
     early_stopping: Annotated[int | None, _option("training.early_stopping")] = None,
     seed: Annotated[int | None, _option("seed")] = None,
     device: Annotated[str | None, _option("device")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A whole set of settings to start from, see `thaw recipes`; options given beside "
+            "it override it."
+        ),
+    ] = None,
     spec: Annotated[
         Path | None,
         typer.Option(help="JSON file with a whole spec; options given beside it override it."),
@@ -76,12 +94,14 @@ def train(
         "data.split_seed": split_seed,
         "strategy.name": strategy,
         "model.backbone": backbone,
+        "model.weights": weights,
         "model.head": head,
         "model.hidden_units": hidden_units,
         "model.dropout": dropout,
         "training.epochs": epochs,
         "images.size": image_size,
         "images.fit": fit,
+        "images.normalisation": normalisation,
         "images.augmentation": augmentation,
         "training.batch_size": batch_size,
         "optimiser.name": optimiser,
@@ -89,12 +109,18 @@ def train(
         "optimiser.weight_decay": weight_decay,
         "optimiser.momentum": momentum,
         "optimiser.schedule": schedule,
+        "optimiser.decay_rate": decay_rate,
+        "optimiser.decay_steps": decay_steps,
+        "optimiser.staircase": staircase,
         "training.label_smoothing": label_smoothing,
         "training.early_stopping": early_stopping,
         "seed": seed,
         "device": device,
     }
-    run_spec = _build_spec(spec, {path: v for path, v in given.items() if v is not None})
+    given = {path: value for path, value in given.items() if value is not None}
+    run_spec = _build_spec(spec, _recipe_settings(recipe) | given)
+    if warning := scale_warning(run_spec.images, backbone_record(run_spec.model.backbone)):
+        print(f"thaw: {warning}", file=sys.stderr)
     find_images(
         Path(run_spec.data.folder),
         Path(run_spec.data.val_folder) if run_spec.data.val_folder else None,
@@ -110,6 +136,14 @@ def train(
     sys.exit(0 if run.status == "finished" else 1)
 
 
+def _recipe_settings(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in RECIPES:
+        raise SpecError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
+    return RECIPES[name].settings
+
+
 def _build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
     """Returns the spec of a file with the given dotted settings laid over it.
 
@@ -117,6 +151,9 @@ def _build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
         SpecError: the file cannot be read, no data is named, or a setting is out of range.
     """
     values: dict[str, Any] = {}
+    if file is None and "model.weights" in given and "model.backbone" not in given:
+        made_with = backbone_of_checkpoint(Path(given["model.weights"]).expanduser())
+        given = {"model.backbone": made_with or DEFAULT_BACKBONE} | given
     if file is not None:
         values = _read_spec(file)
     elif "data.folder" not in given:

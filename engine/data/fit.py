@@ -10,7 +10,13 @@ from engine.spec import Fit
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
-def fit_picture(picture: Image.Image, size: int, fit: Fit, backbone: BackboneRecord) -> Image.Image:
+def fit_picture(
+    picture: Image.Image,
+    size: int,
+    fit: Fit,
+    backbone: BackboneRecord,
+    bar_colour: tuple[float, float, float] | None = None,
+) -> Image.Image:
     """Returns the picture as a square of `size` px.
 
     Args:
@@ -19,16 +25,17 @@ def fit_picture(picture: Image.Image, size: int, fit: Fit, backbone: BackboneRec
         fit: `crop` resizes the shorter side to size / crop_fraction and keeps the centre, as the
             backbone's own evaluation does; `squash` distorts; `pad` adds bars in the colour that
             becomes zero after normalisation.
-        backbone: gives interpolation, crop fraction and mean.
+        backbone: gives interpolation and crop fraction.
+        bar_colour: RGB on a 0..1 scale, what becomes zero; the backbone's mean where None.
     """
     resampling = _RESAMPLING[backbone.interpolation]
     if fit == "squash":
         return picture.resize((size, size), resampling)
     if fit == "pad":
-        red, green, blue = (round(255 * channel) for channel in backbone.mean)
+        red, green, blue = (round(255 * channel) for channel in bar_colour or backbone.mean)
         return ImageOps.pad(picture, (size, size), resampling, color=(red, green, blue))
     # Rounded as timm and torchvision do, so that not a pixel differs from their evaluation.
-    shorter = math.floor(size / backbone.crop_fraction)
+    shorter = math.floor(size / backbone.crop_fraction + 1e-6)
     width, height = (int(shorter * side / min(picture.size)) for side in picture.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     return picture.resize((width, height), resampling).crop((left, top, left + size, top + size))

@@ -13,6 +13,8 @@ from engine.data.splits import stratified_split
 from engine.errors import DataError
 from engine.spec import DataSpec
 
+MANIFEST_FILE = "manifest.json"
+
 
 @dataclass(frozen=True)
 class Item:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from engine.data.fit import fit_picture
+from engine.data.scale import Scale, known_scale
 from engine.models.catalogue import BackboneRecord
 from engine.spec import ImageSpec
 
@@ -17,23 +18,27 @@ AUGMENTATION_MARGIN = 1.15
 
 
 class EvalTransform:
-    """The backbone's own preprocessing at the chosen size and fit, without randomness."""
+    """The backbone's preprocessing at the chosen size, fit and scale, without randomness."""
 
-    def __init__(self, spec: ImageSpec, backbone: BackboneRecord):
+    def __init__(self, spec: ImageSpec, backbone: BackboneRecord, scale: Scale | None = None):
         self.spec = spec
         self.backbone = backbone
+        self.scale = scale or known_scale(spec, backbone)
         self._to_tensor = v2.Compose(
             [
                 v2.ToImage(),
                 v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(list(backbone.mean), list(backbone.std)),
+                v2.Normalize(list(self.scale.mean), list(self.scale.std)),
             ]
         )
 
     def __call__(self, picture: Image.Image, seed: tuple[int, ...]) -> Tensor:
         """Returns a normalised image (3, H, W); the seed is not used."""
-        square = fit_picture(picture, self.spec.size, self.spec.fit, self.backbone)
+        square = self._fitted(picture, self.spec.size)
         return self._to_tensor(square)  # type: ignore[no-any-return]
+
+    def _fitted(self, picture: Image.Image, side: int) -> Image.Image:
+        return fit_picture(picture, side, self.spec.fit, self.backbone, self.scale.mean)
 
     @property
     def decode_size(self) -> int:
@@ -44,8 +49,8 @@ class EvalTransform:
 class TrainTransform(EvalTransform):
     """The same preprocessing after random changes."""
 
-    def __init__(self, spec: ImageSpec, backbone: BackboneRecord):
-        super().__init__(spec, backbone)
+    def __init__(self, spec: ImageSpec, backbone: BackboneRecord, scale: Scale | None = None):
+        super().__init__(spec, backbone, scale)
         self._augment = _augmentation(spec)
         self._margin = AUGMENTATION_MARGIN if spec.augmentation == "standard" else 1.0
 
@@ -60,7 +65,7 @@ class TrainTransform(EvalTransform):
         if self._augment is None:
             return super().__call__(picture, seed)
         side = round(self.spec.size * self._margin)
-        square = fit_picture(picture, side, self.spec.fit, self.backbone)
+        square = self._fitted(picture, side)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
             return self._to_tensor(self._augment(square))  # type: ignore[no-any-return]

@@ -61,6 +61,7 @@ class RunReport:
             "reason": run.reason,
             "strategy": spec.strategy.name,
             "backbone": spec.model.backbone,
+            "weights": run.summary.get("weights"),
             "classes": run.summary.get("classes"),
             "train_images": run.summary.get("train_images"),
             "val_images": run.summary.get("val_images"),

@@ -1,56 +1,161 @@
-"""A backbone as an ordered list of stages, stem first.
+"""A backbone: a network without its classifier, seen as an ordered list of stages, stem first.
 
 Shapes: B images, C channels, H rows, W columns, D features.
 """
 
-from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import timm
+import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
 
-from engine.models.catalogue import BACKBONES, BackboneRecord
-from engine.models.weights import bundled_weights_file, load_in_order
+from engine.errors import SpecError
+from engine.models.catalogue import BackboneRecord, backbone_record
+from engine.models.headless import (
+    build_headless,
+    full_network,
+    num_features_of,
+    remove_classifier,
+)
+from engine.models.own_weights import MatchReport, load_own
+from engine.models.stages import Stage, find_stages
+from engine.models.weights import load_in_order, published_file, read_tensors
+from engine.models.weights_files import differs_from_published
+
+PRETRAINED = "pretrained"
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where a backbone's first weights came from.
+
+    Attributes:
+        kind: `pretrained` as published, `random`, or `file` for a person's own.
+        sentence: the same in plain words, with what a person should know of it.
+        match: what of a person's own file was taken; None otherwise.
+    """
+
+    kind: str
+    sentence: str
+    match: MatchReport | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns it as plain data."""
+        match = None if self.match is None else self.match.to_dict()
+        return {"kind": self.kind, "sentence": self.sentence, "match": match}
 
 
 class Backbone(nn.Module):
-    """A pre-trained network without its classifier, cut into stages.
+    """A network without its classifier, whose parameters fall into stages.
 
-    Strategies and caches need nothing of it but `stages`: each maps the output of the one before,
-    and the last one's output is pooled to one vector an image.
+    Strategies need nothing of it but `stages`, by name and in order, and what a stage holds.
+
+    Attributes:
+        record: what the catalogue says of it.
+        network: maps normalised images to features.
+        origin: where its first weights came from.
+        stages: by name, stem first.
     """
 
-    def __init__(
-        self, record: BackboneRecord, stages: OrderedDict[str, nn.Module], pool: nn.Module
-    ):
+    def __init__(self, record: BackboneRecord, network: nn.Module, origin: WeightsOrigin):
         super().__init__()
         self.record = record
-        self.stages = nn.ModuleDict(stages)
-        self.pool = pool
+        self.network = network
+        self.origin = origin
+        self.stages: dict[str, Stage] = {stage.name: stage for stage in find_stages(network)}
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Returns features (B, D) of normalised images (B, 3, H, W)."""
-        hidden = images_BCHW
-        for stage in self.stages.values():
-            hidden = stage(hidden)
-        return self.pool(hidden)  # type: ignore[no-any-return]
+        return self.network(images_BCHW)  # type: ignore[no-any-return]
+
+    def stage_modules(self, name: str) -> list[nn.Module]:
+        """Returns the modules of a stage, in order."""
+        return [self.network.get_submodule(path) for path in self.stages[name].modules]
+
+    def stage_parameters(self, name: str) -> Iterator[Parameter]:
+        """Yields the parameters of a stage, those that lie beside its modules last."""
+        for module in self.stage_modules(name):
+            yield from module.parameters()
+        for path in self.stages[name].tensors:
+            yield self.network.get_parameter(path)
+
+    def stage_tensor_names(self, name: str) -> frozenset[str]:
+        """Returns the names that a stage's parameters and buffers have in this state dict."""
+        stage = self.stages[name]
+        inside = tuple(f"network.{path}." for path in stage.modules)
+        beside = {f"network.{path}" for path in stage.tensors}
+        return frozenset(n for n in self.state_dict() if n.startswith(inside) or n in beside)
+
+    def train_stages(self, names: Collection[str]) -> None:
+        """Puts the named stages in training mode and all else in eval mode.
+
+        Freezing weights does not stop BatchNorm from updating its statistics, nor dropout: eval
+        mode does. What belongs to no stage, such as dropout between them, trains with all stages.
+        """
+        self.train(set(names) == set(self.stages))
+        for name in self.stages:
+            for module in self.stage_modules(name):
+                module.train(name in names)
 
 
-def build_backbone(name: str) -> Backbone:
-    """Returns the backbone with its pre-trained ImageNet weights.
+def build_backbone(
+    name: str, size: int | None = None, weights: str = PRETRAINED, seed: int = 0
+) -> Backbone:
+    """Returns a backbone with its first weights.
 
     Args:
-        name: a key of BACKBONES.
+        name: of a backbone in the catalogue.
+        size: side of the pictures in px; its default size where None.
+        weights: `pretrained` as published, `random`, or the path of a file.
+        seed: decides random weights.
 
     Raises:
-        WeightsError: the weights are missing or do not fit.
+        WeightsError: the weights are missing, damaged or do not fit; nothing is loaded then.
+        SpecError: the backbone takes no pictures of this size.
     """
-    record = BACKBONES[name]
-    network: Any = timm.create_model(record.architecture, pretrained=False)
-    load_in_order(network, bundled_weights_file(record))
-    stages: OrderedDict[str, nn.Module] = OrderedDict()
-    stages["stem"] = nn.Sequential(network.conv_stem, network.bn1)
-    for index, block in enumerate(network.blocks, start=1):
-        stages[f"block{index}"] = block
-    stages["top"] = nn.Sequential(network.conv_head, network.bn2)
-    return Backbone(record, stages, network.global_pool)
+    record = backbone_record(name)
+    size = size or record.default_size
+    if record.sizes == "fixed" and size != record.default_size:
+        raise SpecError(
+            f"images.size is {size}; {record.name} takes only pictures of {record.default_size} px."
+        )
+    torch.manual_seed(seed)
+    try:
+        network, origin = _network(record, size, weights)
+        num_features = num_features_of(network, size)
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise SpecError(
+            f"images.size is {size}; {record.name} cannot be run on pictures of that size "
+            f"({reason}); its own size is {record.default_size}."
+        ) from error
+    if num_features != record.num_features:
+        raise SpecError(
+            f"{record.name} gives {num_features} features where the catalogue says "
+            f"{record.num_features}: the installed library is of another version than Thaw knows."
+        )
+    return Backbone(record, network, origin)
+
+
+def _network(record: BackboneRecord, size: int, weights: str) -> tuple[nn.Module, WeightsOrigin]:
+    if weights == RANDOM:
+        network = build_headless(record, size, None)
+        return network, WeightsOrigin(RANDOM, "random weights: nothing was learnt before")
+    if weights != PRETRAINED:
+        network = build_headless(record, size, None)
+        report = load_own(network, record.name, Path(weights))
+        return network, WeightsOrigin("file", report.sentence(), report)
+    file = published_file(record)
+    if record.library == "bundled":
+        network = full_network(record, size, None)
+        load_in_order(network, file)
+        remove_classifier(record, network)
+        return network, WeightsOrigin(PRETRAINED, f"{file.name}, installed as a package")
+    network = build_headless(record, size, read_tensors(file))
+    doubt = differs_from_published(record, file)
+    sentence = f"{doubt}; it fits, so it was used" if doubt else f"{file.name}, as published"
+    return network, WeightsOrigin(PRETRAINED, sentence)

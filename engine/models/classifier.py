@@ -29,20 +29,16 @@ class Classifier(nn.Module):
 
         A frozen stage keeps no gradient from an earlier phase, which the optimiser would apply.
         """
-        for name, stage in self.backbone.stages.items():
-            stage.requires_grad_(name in stage_names)
-            if name not in stage_names:
-                for parameter in stage.parameters():
+        for name in self.backbone.stages:
+            for parameter in self.backbone.stage_parameters(name):
+                parameter.requires_grad_(name in stage_names)
+                if name not in stage_names:
                     parameter.grad = None
 
     def train_stages(self, stage_names: Collection[str]) -> None:
-        """Puts the named stages and the head in training mode, all others in eval mode.
-
-        Freezing weights does not stop BatchNorm from updating its statistics: eval mode does.
-        """
+        """Puts the named stages and the head in training mode, all others in eval mode."""
         self.train()
-        for name, stage in self.backbone.stages.items():
-            stage.train(name in stage_names)
+        self.backbone.train_stages(stage_names)
 
 
 def build_head(spec: ModelSpec, num_features: int, num_classes: int) -> nn.Sequential:
@@ -58,16 +54,25 @@ def build_head(spec: ModelSpec, num_features: int, num_classes: int) -> nn.Seque
     )
 
 
-def build_classifier(spec: ModelSpec, num_classes: int, seed: int) -> Classifier:
-    """Returns a pre-trained backbone under a fresh head.
+def build_classifier(
+    spec: ModelSpec, num_classes: int, seed: int, size: int | None = None
+) -> Classifier:
+    """Returns a backbone under a fresh head.
 
     The generator is seeded just before the head is built, so that every strategy with the same
     seed starts from the same head.
 
+    Args:
+        spec: backbone, its weights and the head.
+        num_classes: logits to give.
+        seed: decides the head's first weights, and the backbone's where they are random.
+        size: side of the pictures in px; the backbone's own where None.
+
     Raises:
-        WeightsError: the pre-trained weights are missing or do not fit.
+        WeightsError: the backbone's weights are missing or do not fit.
+        SpecError: the backbone takes no pictures of this size.
     """
-    backbone = build_backbone(spec.backbone)
+    backbone = build_backbone(spec.backbone, size, spec.weights, seed)
     torch.manual_seed(seed)
     return Classifier(backbone, build_head(spec, backbone.record.num_features, num_classes))
 

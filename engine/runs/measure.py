@@ -16,6 +16,8 @@ import torch
 from torch import nn
 
 from engine.events import ACTIVE
+from engine.models.backbone import RANDOM
+from engine.models.catalogue import backbone_record
 from engine.models.classifier import build_classifier
 from engine.runs.store import Store
 from engine.spec import ModelSpec
@@ -33,9 +35,13 @@ def main(backbone: str) -> int:
     if store.all_runs(ACTIVE):
         return 1
     device = choose_device("auto")
-    model = build_classifier(ModelSpec(backbone=backbone), num_classes=10, seed=0)
+    record = backbone_record(backbone)
+    size = IMAGE_SIZE if record.sizes == "any" else record.default_size
+    # Speed does not depend on the weights, which may not be here yet.
+    spec = ModelSpec(backbone=backbone, weights=RANDOM)
+    model = build_classifier(spec, num_classes=10, seed=0, size=size)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images_BCHW = torch.rand(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE, device=device)
+    images_BCHW = torch.rand(BATCH, 3, size, size, device=device)
     images_BCHW = images_BCHW.to(memory_format=torch.channels_last)
     labels_B = torch.zeros(BATCH, dtype=torch.long, device=device)
     criterion = nn.CrossEntropyLoss()
@@ -49,15 +55,15 @@ def main(backbone: str) -> int:
         model.zero_grad()
 
     for name, work, repeats in ((FORWARD, forward, 8), (TRAIN_FULL, train, 4)):
-        speed = _measure(store, work, repeats)
-        if speed is None:
+        images_per_second = _measure(store, work, repeats)
+        if images_per_second is None:
             return 1
-        record_speed(backbone, name, speed)
+        record_speed(backbone, name, Speed(images_per_second, size))
     return 0
 
 
-def _measure(store: Store, work: Callable[[], None], repeats: int) -> Speed | None:
-    """Returns the speed of `work`, None where a run came or others held the processor."""
+def _measure(store: Store, work: Callable[[], None], repeats: int) -> float | None:
+    """Returns images a second in `work`, None where a run came or others held the processor."""
     work()
     started, cpu_started = time.perf_counter(), time.process_time()
     for _ in range(repeats):
@@ -69,7 +75,7 @@ def _measure(store: Store, work: Callable[[], None], repeats: int) -> Speed | No
     share = (time.process_time() - cpu_started) / (seconds * torch.get_num_threads())
     if on_cpu and share < LEAST_SHARE:
         return None
-    return Speed(repeats * BATCH / seconds, IMAGE_SIZE)
+    return repeats * BATCH / seconds
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.errors import WeightsError
 from engine.files import replacing
+from engine.models.backbone import RANDOM
 from engine.models.classifier import Classifier, build_classifier
 from engine.spec import RunSpec
 
@@ -27,12 +28,16 @@ class CheckpointHeader:
         classes: names in the order of the logits.
         epoch: when the weights were taken; counts from 1.
         val_accuracy: fraction of validation images that they get right.
+        mean: that pixels on a 0..1 scale were normalised with, per RGB channel.
+        std: likewise.
     """
 
     spec: dict[str, object]
     classes: tuple[str, ...]
     epoch: int
     val_accuracy: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 class BestCheckpoint:
@@ -46,10 +51,11 @@ class BestCheckpoint:
         self.file = file
         self.header: CheckpointHeader | None = None
         self._model = model
-        self._frozen = tuple(
-            f"backbone.stages.{name}."
+        self._frozen = frozenset(
+            f"backbone.{tensor}"
             for name in model.backbone.stages
             if name not in trained_stages
+            for tensor in model.backbone.stage_tensor_names(name)
         )
         self._weights: dict[str, Tensor] = {}
         self._unwritten = False
@@ -61,7 +67,7 @@ class BestCheckpoint:
         self._weights = {
             name: tensor.detach().clone()
             for name, tensor in self._model.state_dict().items()
-            if not name.startswith(self._frozen)
+            if name not in self._frozen
         }
         self._unwritten = True
         if time.monotonic() - self._written_at >= WRITE_SECONDS:
@@ -88,14 +94,21 @@ def load_checkpoint(file: Path) -> tuple[Classifier, CheckpointHeader]:
     try:
         with safe_open(file, framework="pt") as opened:
             header = CheckpointHeader(**json.loads(opened.metadata()[HEADER_KEY]))
-            header = replace(header, classes=tuple(header.classes))
+            header = replace(
+                header,
+                classes=tuple(header.classes),
+                mean=tuple(header.mean),
+                std=tuple(header.std),
+            )
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{file} is missing, damaged or not a checkpoint of Thaw ({error}); choose another."
         ) from error
     spec = RunSpec.parse(header.spec)
-    model = build_classifier(spec.model, len(header.classes), spec.seed)
+    # What it started from is of no use here: every tensor is in the file.
+    as_built = spec.model.model_copy(update={"weights": RANDOM})
+    model = build_classifier(as_built, len(header.classes), spec.seed, spec.images.size)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -1,8 +1,8 @@
 """Optimisers over named parameter groups that all exist from the first step on."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
-from torch import nn
+from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from engine.models.classifier import Classifier
@@ -22,20 +22,22 @@ def build_optimiser(
         model: its groups are taken from here.
         stage_names: stages that some phase trains.
     """
-    stages = [stage for name, stage in model.backbone.stages.items() if name in stage_names]
+    learning = [
+        parameter
+        for name in model.backbone.stages
+        if name in stage_names
+        for parameter in model.backbone.stage_parameters(name)
+    ]
     groups = [
-        *_groups("backbone", stages, spec.weight_decay),
-        *_groups("head", [model.head], spec.weight_decay),
+        *_groups("backbone", learning, spec.weight_decay),
+        *_groups("head", list(model.head.parameters()), spec.weight_decay),
     ]
     if spec.name == "sgd":
         return SGD(groups, lr=spec.lr, momentum=spec.momentum)
     return (AdamW if spec.name == "adamw" else Adam)(groups, lr=spec.lr)
 
 
-def _groups(
-    name: str, modules: Iterable[nn.Module], weight_decay: float
-) -> list[dict[str, object]]:
-    parameters = [parameter for module in modules for parameter in module.parameters()]
+def _groups(name: str, parameters: list[Parameter], weight_decay: float) -> list[dict[str, object]]:
     split = {
         weight_decay: [parameter for parameter in parameters if parameter.ndim > 1],
         0.0: [parameter for parameter in parameters if parameter.ndim <= 1],

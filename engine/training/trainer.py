@@ -15,16 +15,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from engine.data.loader import EpochBatches, PictureDataset
-from engine.data.manifest import Item, Manifest, build_manifest
+from engine.data.manifest import MANIFEST_FILE, Item, Manifest, build_manifest
+from engine.data.scale import UNIT, Scale, known_scale
 from engine.data.transforms import EvalTransform, TrainTransform
 from engine.events import Value
 from engine.files import write_text
+from engine.models.catalogue import BackboneRecord
 from engine.models.classifier import Classifier, build_classifier, count_parameters
 from engine.spec import RunSpec
 from engine.strategies import STRATEGIES, Phase, phase_at
 from engine.training.checkpoint import BestCheckpoint, CheckpointHeader
 from engine.training.device import choose_device, peak_memory_mib
-from engine.training.features import compute_features
+from engine.training.features import compute_features, measure_scale
 from engine.training.loop import Forward, StepLog, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
 from engine.training.optimisers import build_optimiser, learning_rates
@@ -34,7 +36,7 @@ from engine.training.schedules import lr_factor
 from engine.training.sources import FeatureSource, PictureSource, Source, labels_tensor
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 
-MANIFEST_FILE = "manifest.json"
+WEIGHTS_FILE = "weights.json"
 CHECKPOINT_FILE = "best.safetensors"
 TELLING_IMAGES = 100
 
@@ -66,6 +68,7 @@ class Session:
     spec: RunSpec
     manifest: Manifest
     model: Classifier
+    scale: Scale
     phases: tuple[Phase, ...]
     forward: Forward
     train: Source
@@ -115,7 +118,8 @@ def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> S
     device = choose_device(spec.device)
     torch.use_deterministic_algorithms(True, warn_only=True)
     manifest = _manifest(spec, folder, reporter)
-    model = build_classifier(spec.model, len(manifest.classes), spec.seed)
+    model = build_classifier(spec.model, len(manifest.classes), spec.seed, spec.images.size)
+    write_text(folder / WEIGHTS_FILE, json.dumps(model.backbone.origin.to_dict(), indent=1))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     strategy = STRATEGIES[spec.strategy.name]
     stages = tuple(model.backbone.stages)
@@ -123,15 +127,18 @@ def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> S
     trained = strategy.ever_trainable(stages, spec.training.epochs)
     model.set_trainable(phase_at(phases, 1).trainable)
     reporter.emit("progress", 0, 0, _facts(spec, manifest, model, device))
-    train_source, val_source, forward = _sources(spec, manifest, model, trained, device, reporter)
+    scale = _scale(spec, manifest, model.backbone.record, device, reporter)
+    train_source, val_source, forward = _sources(
+        spec, manifest, model, scale, trained, device, reporter
+    )
     optimiser = build_optimiser(spec.optimiser, model, trained)
     num_steps = spec.training.epochs * train_source.num_batches
-    schedule = spec.optimiser.schedule
-    scheduler = LambdaLR(optimiser, lambda step: lr_factor(schedule, step, num_steps))
+    scheduler = LambdaLR(optimiser, lambda step: lr_factor(spec.optimiser, step, num_steps))
     return Session(
         spec=spec,
         manifest=manifest,
         model=model,
+        scale=scale,
         phases=phases,
         forward=forward,
         train=train_source,
@@ -216,7 +223,14 @@ def _keep_if_best(session: Session, epoch: int, accuracy: float, logits_NK: Tens
     session.outcome.best_epoch = epoch
     session.outcome.best_val_accuracy = accuracy
     session.checkpoint.take(
-        CheckpointHeader(session.spec.model_dump(), session.manifest.classes, epoch, accuracy)
+        CheckpointHeader(
+            session.spec.model_dump(),
+            session.manifest.classes,
+            epoch,
+            accuracy,
+            session.scale.mean,
+            session.scale.std,
+        )
     )
     labels_N = torch.tensor([item.label for item in session.manifest.val])
     probabilities_NK = logits_NK.softmax(dim=1).numpy()
@@ -252,14 +266,32 @@ def _facts(
         "fingerprint": manifest.fingerprint,
         "trainable_parameters": count_parameters(model, trainable_only=True),
         "total_parameters": count_parameters(model),
+        "weights": model.backbone.origin.sentence,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
     }
+
+
+def _scale(
+    spec: RunSpec,
+    manifest: Manifest,
+    record: BackboneRecord,
+    device: torch.device,
+    reporter: Reporter,
+) -> Scale:
+    """Returns how pixels are normalised; measures the training images where the spec says so."""
+    if spec.images.normalisation != "dataset":
+        return known_scale(spec.images, record)
+    dataset = PictureDataset(manifest.train, EvalTransform(spec.images, record, UNIT), spec.seed)
+    batches = EpochBatches(len(dataset), spec.training.batch_size, spec.seed, shuffle=False)
+    preparation = Preparation(reporter, "measuring colours", len(dataset))
+    return measure_scale(PictureSource(dataset, batches, device), preparation)
 
 
 def _sources(
     spec: RunSpec,
     manifest: Manifest,
     model: Classifier,
+    scale: Scale,
     trained: frozenset[str],
     device: torch.device,
     reporter: Reporter,
@@ -269,8 +301,8 @@ def _sources(
     Where no stage of the backbone ever learns and pictures are the same in every epoch, the
     backbone's output is too: it is computed once, and only the head is run from then on.
     """
-    train_transform = TrainTransform(spec.images, model.backbone.record)
-    eval_transform = EvalTransform(spec.images, model.backbone.record)
+    train_transform = TrainTransform(spec.images, model.backbone.record, scale)
+    eval_transform = EvalTransform(spec.images, model.backbone.record, scale)
     batch_size, seed = spec.training.batch_size, spec.seed
 
     def batches(items: tuple[Item, ...], shuffle: bool) -> EpochBatches:

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from engine.data.decode import decode_image
 from engine.errors import WeightsError
 from engine.models.backbone import Backbone, build_backbone
-from engine.models.catalogue import BACKBONES
-from engine.models.weights import bundled_weights_file, load_in_order
+from engine.models.catalogue import backbone_record
+from engine.models.weights import load_in_order
+from engine.models.weights_files import weights_file
 from tests.conftest import CLIPART
 
-LITE0 = BACKBONES["efficientnet_lite0"]
+LITE0 = backbone_record("efficientnet_lite0")
 
 # Of validation pictures: the four ImageNet classes of the highest logits, and those logits, as the
 # published weights give them on the published architecture with the published preprocessing.
@@ -38,8 +39,10 @@ WHAT_IT_SHOWS = {
 @pytest.fixture(scope="module")
 def network() -> Any:
     """timm's whole network, classifier included, with the bundled weights."""
-    network = timm.create_model(LITE0.architecture, pretrained=False)
-    load_in_order(network, bundled_weights_file(LITE0))
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    file = weights_file(LITE0)
+    assert file is not None
+    load_in_order(network, file)
     return network.eval()
 
 
@@ -51,7 +54,7 @@ def backbone() -> Backbone:
 @pytest.fixture(scope="module")
 def images_BCHW() -> Tensor:
     """The pictures of KNOWN_LOGITS, preprocessed by timm."""
-    model = timm.create_model(LITE0.architecture, pretrained=False)
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
     return torch.stack([transform(decode_image(CLIPART / "val" / file)) for file in KNOWN_LOGITS])
 
@@ -89,8 +92,8 @@ def test_other_sizes_give_the_same_number_of_features(backbone: Backbone, size: 
 
 def test_stage_parameter_counts_are_the_models(backbone: Backbone) -> None:
     counted = {
-        name: sum(parameter.numel() for parameter in stage.parameters())
-        for name, stage in backbone.stages.items()
+        name: sum(parameter.numel() for parameter in backbone.stage_parameters(name))
+        for name in backbone.stages
     }
     assert counted == {stage.name: stage.num_parameters for stage in LITE0.stages}
     assert tuple(counted) == LITE0.stage_names
@@ -98,7 +101,7 @@ def test_stage_parameter_counts_are_the_models(backbone: Backbone) -> None:
 
 
 def test_stages_partition_the_backbones_parameters(network: Any, backbone: Backbone) -> None:
-    in_stages = [id(p) for stage in backbone.stages.values() for p in stage.parameters()]
+    in_stages = [id(p) for name in backbone.stages for p in backbone.stage_parameters(name)]
     assert len(set(in_stages)) == len(in_stages)
     assert set(in_stages) == {id(parameter) for parameter in backbone.parameters()}
     classifier = sum(parameter.numel() for parameter in network.classifier.parameters())
@@ -113,17 +116,6 @@ def test_stages_carry_every_tensor_of_the_network(network: Any, backbone: Backbo
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_a_backbone_describes_itself(name: str) -> None:
-    record = BACKBONES[name]
-    assert record.name == name
-    assert record.label
-    assert record.sentence.endswith(".")
-    assert record.licence
-    assert all(stage.label for stage in record.stages)
-    assert len(set(record.stage_names)) == len(record.stages)
-
-
 def refused(model: nn.Module, file: Path) -> str:
     """The refusal's message; not one tensor of the model may have changed."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -136,12 +128,14 @@ def refused(model: nn.Module, file: Path) -> str:
 
 @pytest.fixture
 def fresh() -> nn.Module:
-    return timm.create_model(LITE0.architecture, pretrained=False)  # type: ignore[no-any-return]
+    return timm.create_model("tf_efficientnet_lite0", pretrained=False)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
 def test_a_truncated_weights_file_is_refused(fresh: nn.Module, tmp_path: Path, kept: float) -> None:
-    whole = bundled_weights_file(LITE0).read_bytes()
+    published = weights_file(LITE0)
+    assert published is not None
+    whole = published.read_bytes()
     file = tmp_path / "cut.pth"
     file.write_bytes(whole[: int(len(whole) * kept)])
     assert "cannot be read" in refused(fresh, file)

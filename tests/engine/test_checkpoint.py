@@ -22,8 +22,13 @@ def model() -> Classifier:
     return build_classifier(tiny_spec("photos").model, num_classes=2, seed=0)
 
 
+SCALE = (0.5, 0.5, 0.5)
+
+
 def header(epoch: int) -> CheckpointHeader:
-    return CheckpointHeader(tiny_spec("photos").model_dump(), ("cats", "dogs"), epoch, 0.5)
+    return CheckpointHeader(
+        tiny_spec("photos").model_dump(), ("cats", "dogs"), epoch, 0.5, SCALE, SCALE
+    )
 
 
 @pytest.fixture
@@ -40,15 +45,15 @@ def test_the_best_epochs_weights_are_kept_while_training_goes_on(
     monkeypatch.setattr(checkpoint_module, "WRITE_SECONDS", 1e9)
     best = BestCheckpoint(tmp_path / "best.safetensors", model, frozenset({"top"}))
     best.take(header(1))
-    top = model.backbone.stages["top"]
+    top = next(model.backbone.stage_parameters("top"))
     with torch.no_grad():
         model.head[1].bias.fill_(7.0)
-        next(top.parameters()).add_(1.0)
+        top.add_(1.0)
     best.take(header(2))
     expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.no_grad():
         model.head[1].bias.fill_(9.0)
-        next(top.parameters()).add_(1.0)
+        top.add_(1.0)
     best.write()
     loaded, found = load_checkpoint(best.file)
     assert found.epoch == 2

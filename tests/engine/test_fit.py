@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from engine.data.fit import fit_picture
-from engine.models.catalogue import BACKBONES
+from engine.models.catalogue import backbone_record
 from engine.spec import Fit
 from tests.engine.pictures import BLUE, GREEN, RED, corners, near
 
-LITE0 = BACKBONES["efficientnet_lite0"]
+LITE0 = backbone_record("efficientnet_lite0")
 SIZE = 56  # 56 / 0.875 = 64: crop shows the inner 7/8 of the shorter side.
 GREY = (128, 128, 128)
 

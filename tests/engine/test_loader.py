@@ -9,7 +9,7 @@ import torch
 from engine.data.loader import EpochBatches, PictureDataset, picture_loader
 from engine.data.manifest import Item
 from engine.data.transforms import EvalTransform
-from engine.models.catalogue import BACKBONES
+from engine.models.catalogue import backbone_record
 from engine.spec import ImageSpec
 
 COUNTS = [(2, 2), (3, 2), (4, 32), (18, 8), (33, 32), (65, 32), (64, 32), (97, 8), (5, 1024)]
@@ -64,7 +64,9 @@ def test_unshuffled_batches_keep_the_order() -> None:
 def test_loader_hands_out_images_labels_and_positions(tiny_folder: Path) -> None:
     files = sorted(tiny_folder.glob("*/*"))[:10]
     items = [Item(str(file), label=index % 3) for index, file in enumerate(files)]
-    transform = EvalTransform(ImageSpec(size=64, fit="squash"), BACKBONES["efficientnet_lite0"])
+    transform = EvalTransform(
+        ImageSpec(size=64, fit="squash"), backbone_record("efficientnet_lite0")
+    )
     batches = EpochBatches(len(items), 4, seed=0, shuffle=True)
     loader = picture_loader(PictureDataset(items, transform, seed=0), batches)
     for epoch in (1, 2):

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from engine.models.catalogue import BACKBONES
+from engine.models.catalogue import backbone_record
 from engine.spec import field_range
 from engine.strategies import STRATEGIES, Phase, Strategy, phase_at
 
-STAGES = BACKBONES["efficientnet_lite0"].stage_names
+STAGES = backbone_record("efficientnet_lite0").stage_names
 ALL = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=lambda one: one.name)
 
 

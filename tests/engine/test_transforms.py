@@ -9,12 +9,12 @@ from PIL import Image
 
 from engine.data.decode import decode_image
 from engine.data.transforms import EvalTransform, TrainTransform
-from engine.models.catalogue import BACKBONES
+from engine.models.catalogue import backbone_record
 from engine.spec import Augmentation, Fit, ImageSpec
 from tests.conftest import CLIPART
 from tests.engine.pictures import quarters
 
-LITE0 = BACKBONES["efficientnet_lite0"]
+LITE0 = backbone_record("efficientnet_lite0")
 AUGMENTED: list[Augmentation] = ["flip", "standard"]
 RANDOM = 8  # draws; that all of them agree by chance has a probability below 1 in 100
 
@@ -24,13 +24,13 @@ def train_transform(augmentation: Augmentation, fit: Fit = "squash") -> TrainTra
 
 
 def timm_transform() -> Callable[[Image.Image], torch.Tensor]:
-    model = timm.create_model(LITE0.architecture, pretrained=False)
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     config = timm.data.resolve_data_config({}, model=model)
     return timm.data.create_transform(**config)  # type: ignore[no-any-return]
 
 
 def test_the_catalogue_says_what_timm_says() -> None:
-    model = timm.create_model(LITE0.architecture, pretrained=False)
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     config = timm.data.resolve_data_config({}, model=model)
     assert config["mean"] == LITE0.mean
     assert config["std"] == LITE0.std

@@ -1,0 +1,128 @@
+"""Recipes: whole sets of settings to start from, each a plain record. No torch is imported here.
+
+The first three are the systems of an article on updating pre-trained models, with the numbers it
+gives; what it leaves open is left as Thaw has it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.models.catalogue import DEFAULT_BACKBONE
+from engine.strategies import STRATEGIES
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that belong together.
+
+    Attributes:
+        name: used on the command line.
+        label: what a person reads.
+        sentence: what it does, and what it is good for.
+        settings: values by dotted name; the spec's defaults hold for all others.
+    """
+
+    name: str
+    label: str
+    sentence: str
+    settings: dict[str, Any]
+
+
+_FEATURE_EXTRACTION: dict[str, Any] = {
+    "strategy.name": "frozen",
+    "model.head": "mlp",
+    "model.hidden_units": 128,
+    "model.dropout": 0.0,
+    "images.size": 224,
+    "images.normalisation": "backbone",
+    "optimiser.name": "adam",
+    "optimiser.lr": 1e-3,
+    "optimiser.weight_decay": 0.0,
+    "optimiser.schedule": "constant",
+    "training.epochs": 10,
+}
+_DECAYING_RATE: dict[str, Any] = {
+    "strategy.name": "full",
+    "model.head": "linear",
+    "images.size": 224,
+    "images.normalisation": "backbone",
+    "optimiser.name": "adam",
+    "optimiser.lr": 1e-5,
+    "optimiser.weight_decay": 0.0,
+    "optimiser.schedule": "exponential",
+    "optimiser.decay_rate": 0.96,
+    "optimiser.decay_steps": 1000,
+    "optimiser.staircase": False,
+    "training.epochs": 20,
+}
+_INPUT_SHAPE: dict[str, Any] = {
+    "strategy.name": "frozen",
+    "model.head": "linear",
+    "images.size": 150,
+    "images.normalisation": "rescale",
+    "optimiser.name": "adam",
+    "optimiser.lr": 1e-3,
+    "optimiser.weight_decay": 0.0,
+    "optimiser.schedule": "constant",
+    "training.epochs": 10,
+}
+
+_ARTICLE = (
+    Recipe(
+        "feature-extraction",
+        "Feature extraction: MobileNetV2",
+        "Frozen MobileNetV2, average pooling, a hidden layer of 128 units, Adam at 1e-3: quick, "
+        "and hard to overfit.",
+        {"model.backbone": "torchvision/mobilenet_v2.IMAGENET1K_V2"} | _FEATURE_EXTRACTION,
+    ),
+    Recipe(
+        "decaying-rate",
+        "Full fine-tuning with a decaying rate: ResNet50",
+        "All of ResNet50 learns at a rate that starts at 1e-5 and shrinks by 4 % every 1,000 "
+        "steps: small steps protect what was learnt before.",
+        {"model.backbone": "torchvision/resnet50.IMAGENET1K_V2"} | _DECAYING_RATE,
+    ),
+    Recipe(
+        "input-shape",
+        "A different input shape: InceptionV3 at 150 px",
+        "Frozen InceptionV3 on pictures of 150 px, half of what it was pre-trained on, that are "
+        "only rescaled to 0..1: see what both cost.",
+        {"model.backbone": "torchvision/inception_v3.IMAGENET1K_V1"} | _INPUT_SHAPE,
+    ),
+)
+
+
+def _bundled(recipe: Recipe) -> Recipe:
+    """Returns the recipe on the backbone whose weights come with Thaw."""
+    what = recipe.label.partition(":")[0]
+    return Recipe(
+        f"{recipe.name}-lite",
+        f"{what}: EfficientNet-Lite0",
+        "The same settings on the backbone that comes with Thaw; nothing is downloaded.",
+        recipe.settings | {"model.backbone": DEFAULT_BACKBONE},
+    )
+
+
+def _of_strategies() -> tuple[Recipe, ...]:
+    return tuple(
+        Recipe(
+            f"strategy-{strategy.name}",
+            f"Strategy: {strategy.label.lower()}",
+            strategy.sentence,
+            {
+                "strategy.name": strategy.name,
+                "model.backbone": DEFAULT_BACKBONE,
+                "images.size": 160,
+                "optimiser.name": "adamw",
+                "optimiser.lr": strategy.default_lr,
+                "optimiser.schedule": "cosine",
+            },
+        )
+        for strategy in STRATEGIES.values()
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (*_ARTICLE, *(_bundled(recipe) for recipe in _ARTICLE), *_of_strategies())
+}
