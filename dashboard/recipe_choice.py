@@ -36,8 +36,9 @@ def recipe_choice(page: str) -> None:
     """Shows a button a recipe; a click sets the page's controls, which can then be changed."""
     with st.expander("Start from a recipe", icon=":material/menu_book:"):
         st.caption("One click fills every control below; change what you like afterwards.")
-        for recipe in RECIPES.values():
-            st.button(
+        columns = st.columns(2)
+        for index, recipe in enumerate(RECIPES.values()):
+            columns[index % 2].button(
                 recipe.label,
                 key=f"{page}.recipe.{recipe.name}",
                 help=recipe.sentence,

@@ -1,5 +1,7 @@
 """Models: every backbone, what it costs, and whether its weights are here."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -62,11 +64,12 @@ def _table(found: list[BackboneRecord], here: dict[str, bool], size: int) -> Non
     if not found:
         st.info("No backbone fits; use fewer words or another library.", icon=":material/search:")
         return
+    cost = f"GMACs at {size} px"
     frame = pd.DataFrame(
         {
             "backbone": [record.name for record in found],
             "parameters (M)": [record.num_parameters / 1e6 for record in found],
-            f"GMACs at {size} px": [record.gmacs_at(size) for record in found],
+            cost: [record.gmacs_at(size) for record in found],
             "own size (px)": [record.default_size for record in found],
             "ImageNet top-1 (%)": [
                 None if record.top1 is None else 100 * record.top1 for record in found
@@ -75,19 +78,20 @@ def _table(found: list[BackboneRecord], here: dict[str, bool], size: int) -> Non
             "weights here": [here[record.name] for record in found],
         }
     )
-    decimals = st.column_config.NumberColumn
+    decimals: dict[Any, Any] = {
+        "parameters (M)": "{:.1f}",
+        cost: "{:.2f}",
+        "ImageNet top-1 (%)": "{:.1f}",
+    }
     event = st.dataframe(
-        frame,
+        frame.style.format(decimals, na_rep="–"),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            "parameters (M)": decimals(format="%.1f"),
-            f"GMACs at {size} px": decimals(
-                format="%.2f", help="Billions of multiply-adds a picture, about."
-            ),
-            "ImageNet top-1 (%)": decimals(
-                format="%.1f", help="As the library states it; timm states none."
+            cost: st.column_config.NumberColumn(help="Billions of multiply-adds a picture, about."),
+            "ImageNet top-1 (%)": st.column_config.NumberColumn(
+                help="As the library states it; timm states none."
             ),
         },
         key=f"{PAGE}.table",

@@ -13,6 +13,7 @@ from engine.models.weights_files import weights_file
 from engine.recipes import RECIPES
 
 SHOWN = 30
+TABLE_WIDTH = 140
 
 
 @app.command("models")
@@ -40,13 +41,11 @@ def list_models(
     if exact:
         _show_one(exact[0], image_size)
         return
-    table = Table(box=None)
-    table.add_column("backbone", overflow="fold")
-    for heading in ("parameters", "GMACs", "size", "top-1", "licence", "here"):
-        table.add_column(heading, no_wrap=True)
+    table = Table("backbone", "parameters", "GMACs", "size", "top-1", "licence", "here", box=None)
     for record in found[:SHOWN]:
         table.add_row(record.name, *_facts(record, image_size))
-    console.print(table)
+    # A name that is folded or cut cannot be copied.
+    console.print(table, width=max(console.width, TABLE_WIDTH), crop=False)
     if len(found) > SHOWN:
         console.print(f"… and {len(found) - SHOWN} more; give more words.")
 
@@ -94,5 +93,5 @@ def list_recipes(
         print_json([asdict(recipe) for recipe in RECIPES.values()])
         return
     for recipe in RECIPES.values():
-        console.print(f"{recipe.name:<26}{recipe.label}", highlight=False)
-        console.print(f"{'':<26}{recipe.sentence}", style="dim")
+        console.print(f"{recipe.name:<26}{recipe.label}", highlight=False, soft_wrap=True)
+        console.print(f"{'':<26}{recipe.sentence}", style="dim", soft_wrap=True)

@@ -21,7 +21,7 @@ from engine.models.headless import (
     remove_classifier,
 )
 from engine.models.own_weights import MatchReport, load_own
-from engine.models.stages import Stage, find_stages
+from engine.models.stages import Stage, find_stages, parameters_by_stage
 from engine.models.weights import load_in_order, published_file, read_tensors
 from engine.models.weights_files import differs_from_published
 
@@ -67,6 +67,7 @@ class Backbone(nn.Module):
         self.network = network
         self.origin = origin
         self.stages: dict[str, Stage] = {stage.name: stage for stage in find_stages(network)}
+        self._held = parameters_by_stage(network, tuple(self.stages.values()))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Returns features (B, D) of normalised images (B, 3, H, W)."""
@@ -78,17 +79,17 @@ class Backbone(nn.Module):
 
     def stage_parameters(self, name: str) -> Iterator[Parameter]:
         """Yields the parameters of a stage, those that lie beside its modules last."""
-        for module in self.stage_modules(name):
-            yield from module.parameters()
-        for path in self.stages[name].tensors:
-            yield self.network.get_parameter(path)
+        yield from self._held[name]
 
     def stage_tensor_names(self, name: str) -> frozenset[str]:
         """Returns the names that a stage's parameters and buffers have in this state dict."""
-        stage = self.stages[name]
-        inside = tuple(f"network.{path}." for path in stage.modules)
-        beside = {f"network.{path}" for path in stage.tensors}
-        return frozenset(n for n in self.state_dict() if n.startswith(inside) or n in beside)
+        held = {id(parameter) for parameter in self._held[name]}
+        everything = self.named_parameters(remove_duplicate=False)
+        inside = tuple(f"network.{path}." for path in self.stages[name].modules)
+        buffers = self.named_buffers(remove_duplicate=False)
+        return frozenset(n for n, p in everything if id(p) in held) | frozenset(
+            n for n, _ in buffers if n.startswith(inside) and n in self.state_dict()
+        )
 
     def train_stages(self, names: Collection[str]) -> None:
         """Puts the named stages in training mode and all else in eval mode.

@@ -19,9 +19,11 @@ from torchvision import models
 
 from engine.models.catalogue import BackboneRecord
 from engine.models.headless import build_headless, num_features_of
-from engine.models.stages import find_stages
+from engine.models.stages import find_stages, parameters_by_stage
 
 OTHER_SIZES = (160, 256)
+# Multiples of the usual patches of 14, 16 and 32 px.
+PATCHED_SIZES = (224, 448)
 LARGEST_SIZE = 1024
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -57,9 +59,11 @@ def _structure(library: str, architecture: str, first: dict[str, Any]) -> dict[s
         warnings.simplefilter("ignore")
         record = _provisional(library, architecture, first, "any")
         network = _build(record, size)
+        found = find_stages(network)
+        held = parameters_by_stage(network, found)
         stages = [
-            (stage.name, stage.label, num_parameters(network, stage.modules, stage.tensors))
-            for stage in find_stages(network)
+            (stage.name, stage.label, sum(parameter.numel() for parameter in held[stage.name]))
+            for stage in found
         ]
         features, gmacs = _run(network, size)
         sizes = _sizes(library, architecture, first, network)
@@ -72,13 +76,6 @@ def _structure(library: str, architecture: str, first: dict[str, Any]) -> dict[s
         "sizes": sizes,
         "stages": stages,
     }
-
-
-def num_parameters(network: nn.Module, modules: tuple[str, ...], tensors: tuple[str, ...]) -> int:
-    """Returns how many learnable numbers the modules and tensors at these paths hold."""
-    held = [p for path in modules for p in network.get_submodule(path).parameters()]
-    held += [network.get_parameter(path) for path in tensors]
-    return sum(parameter.numel() for parameter in held)
 
 
 def _provisional(
@@ -134,11 +131,13 @@ def _sizes(library: str, architecture: str, first: dict[str, Any], network: nn.M
         for other in others:
             num_features_of(network, other)
         return "any"
-    with suppress(Exception):
-        for other in [round(size * share / 32) * 32 or 32 for share in (0.7, 1.3)]:
-            resized = _provisional(library, architecture, first, "resized")
-            num_features_of(_build(resized, other), other)
-        return "resized"
+    nearby = [round(size * share / 32) * 32 or 32 for share in (0.7, 1.3)]
+    for others in (nearby, [other for other in PATCHED_SIZES if other != size]):
+        with suppress(Exception):
+            for other in others:
+                resized = _provisional(library, architecture, first, "resized")
+                num_features_of(_build(resized, other), other)
+            return "resized"
     return "fixed"
 
 

@@ -9,6 +9,7 @@ parameter falls into exactly one stage.
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -52,6 +53,24 @@ class Stage:
     tensors: tuple[str, ...] = ()
 
 
+def parameters_by_stage(
+    network: nn.Module, stages: Sequence[Stage]
+) -> dict[str, list[nn.Parameter]]:
+    """Returns each stage's parameters, by its name.
+
+    A parameter that several stages use, as in CoaT, belongs to the first of them.
+    """
+    seen: set[int] = set()
+    found: dict[str, list[nn.Parameter]] = {}
+    for stage in stages:
+        held = [p for path in stage.modules for p in network.get_submodule(path).parameters()]
+        held += [network.get_parameter(path) for path in stage.tensors]
+        own = {id(p): p for p in held if id(p) not in seen}
+        seen |= set(own)
+        found[stage.name] = list(own.values())
+    return found
+
+
 @dataclass(frozen=True)
 class _Part:
     """A piece of the network while stages are being found.
@@ -89,7 +108,9 @@ def find_stages(network: nn.Module) -> tuple[Stage, ...]:
         opened = _children(module, path)
         opened[-1] = replace(opened[-1], paths=opened[-1].paths + largest.paths[1:])
         parts = _joined([*parts[:index], *opened, *parts[index + 1 :]])
-    return _named(_portioned(parts), tuple(beside))
+    stages = _named(_portioned(parts), tuple(beside))
+    held = parameters_by_stage(network, stages)
+    return tuple(stage for stage in stages if held[stage.name])
 
 
 def _children(module: nn.Module, path: str) -> list[_Part]:

@@ -78,7 +78,10 @@ class BestCheckpoint:
         if not self._unwritten or self.header is None:
             return
         weights = self._model.state_dict() | self._weights
-        tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
+        # Copies, since a file cannot hold one tensor under two names.
+        tensors = {
+            name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()
+        }
         with replacing(self.file) as part:
             save_file(tensors, part, {HEADER_KEY: json.dumps(asdict(self.header))})
         self._unwritten = False

@@ -2,11 +2,12 @@
 
 import sys
 
-from tests.benchmarks import first_point, live_latency, watched_training
+from tests.benchmarks import backbone_choice, first_point, live_latency, watched_training
 
 BENCHMARKS = {
     "live_latency": live_latency,
     "first_point": first_point,
+    "backbone_choice": backbone_choice,
     "watched_training": watched_training,
 }
 

@@ -51,7 +51,7 @@ def test_a_pair_from_folder_to_comparison(page: Page, dashboard: Dashboard, phot
 
     page.get_by_role("button", name="Compare these").click()
     page.wait_for_url(re.compile(r"/compare\?run="), timeout=20_000)
-    expect(page.get_by_text("2 of 23 settings differ")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("2 of 28 settings differ")).to_be_visible(timeout=20_000)
     expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(6, timeout=20_000)
     expect(page.get_by_text(re.compile("validation pictures")).first).to_be_visible()
 
@@ -88,3 +88,34 @@ def test_bad_folders_are_told_in_a_sentence(page: Page, tmp_path: Path) -> None:
         expect(page.get_by_text(sentence)).to_be_visible(timeout=20_000)
         expect(page.get_by_role("button", name="Start")).to_be_disabled()
     expect(page.get_by_text("Traceback")).to_have_count(0)
+
+
+def test_from_the_catalogue_to_a_run_from_random_weights(
+    page: Page, dashboard: Dashboard, photos: Path
+) -> None:
+    """A recipe fills the controls, another backbone is chosen, and the charts say `random`."""
+    choose_folder(page, photos)
+    page.get_by_text("Start from a recipe").click()
+    page.get_by_role("button", name="Feature extraction: MobileNetV2").click()
+    expect(page.get_by_text("torchvision/mobilenet_v2.IMAGENET1K_V2").first).to_be_visible()
+    expect(page.get_by_role("button", name="Train frozen")).to_be_visible()
+    box = page.get_by_role("combobox", name="Backbone")
+    box.click()
+    box.fill("squeezenet1_1")
+    page.get_by_role("option").first.click()
+    expect(page.get_by_text("0.7 M parameters in")).to_be_visible()
+    page.get_by_role("radio", name="Random").click()
+    expect(page.get_by_text("Nothing was learnt before")).to_be_visible()
+    set_slider_to_least(page, "Image size")
+    set_slider_to_least(page, "Epochs")
+    page.get_by_role("button", name="Train frozen").click()
+    page.wait_for_url(re.compile(r"/live\?run="), timeout=20_000)
+    wait_for_status(page, "finished")
+    [run] = [one for one in Store().all_runs() if one.spec.model.weights == "random"]
+    assert run.spec.model.backbone == "torchvision/squeezenet1_1.IMAGENET1K_V1"
+    assert run.spec.model.head == "mlp"
+    label = f"{run.name} · {run.id[:4]} · random weights"
+    expect(page.locator(".thaw-name")).to_have_text(label)
+    assert f"accuracy: {label}, val" in drawn_points(page)
+    page.goto(f"{dashboard.url}/compare?run={run.id}")
+    expect(page.get_by_text(label).first).to_be_visible(timeout=20_000)

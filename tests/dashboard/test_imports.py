@@ -19,7 +19,17 @@ MODULES = sorted(
     for module in pkgutil.walk_packages([str(ROOT)], "dashboard.")
     if not module.name.startswith("dashboard.app")
 )
-DRAWS = ("app.py", "app_pages/", "widgets.py", "runs.py", "data_summary.py", "live/", "server.py")
+DRAWS = (
+    "app.py",
+    "app_pages/",
+    "widgets.py",
+    "runs.py",
+    "data_summary.py",
+    "live/",
+    "server.py",
+    "model_choice.py",
+    "recipe_choice.py",
+)
 
 IMPORT_ALONE = """
 import importlib, json, sys

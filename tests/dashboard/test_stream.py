@@ -279,6 +279,7 @@ def test_what_is_written_between_two_looks_is_not_sent_twice() -> None:
         async with reading(hub, {run.id: 0}) as early:
             reader = await Reader(early).has(2)
             store.hurried = run
+            store.append(run.id, [step_event(1, 1)])
             await reader.has(5)
             store.hurried = None
             last = store.run(run.id).last_seq

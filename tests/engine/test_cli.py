@@ -17,7 +17,18 @@ from tests.engine.specs import tiny_spec
 from tests.engine.test_compare import EPOCH_KEYS, RUN_KEYS
 
 THAW = str(Path(sys.executable).parent / "thaw")
-COMMANDS = ["serve", "train", "runs", "show", "compare", "stop", "doctor", "sample-data"]
+COMMANDS = [
+    "serve",
+    "train",
+    "models",
+    "recipes",
+    "runs",
+    "show",
+    "compare",
+    "stop",
+    "doctor",
+    "sample-data",
+]
 TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash"]
 
 

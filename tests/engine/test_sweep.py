@@ -4,6 +4,7 @@ Slow: `make test-all` runs it. Weights are random, since none of this depends on
 """
 
 import gc
+from pathlib import Path
 
 import pytest
 import timm
@@ -15,8 +16,10 @@ from engine.models.catalogue import BackboneRecord, backbone_record, refused, se
 from engine.models.classifier import Classifier, build_classifier
 from engine.spec import ModelSpec, OptimiserSpec
 from engine.strategies import STRATEGIES
+from engine.training.checkpoint import BestCheckpoint, CheckpointHeader, load_checkpoint
 from engine.training.optimisers import build_optimiser
 from tests.engine.networks import partition_faults
+from tests.engine.specs import tiny_spec
 
 NUM_CLASSES = 3
 BATCH = 2
@@ -53,7 +56,10 @@ def test_every_family_is_covered_or_refused() -> None:
 
 
 def size_for(record: BackboneRecord) -> int:
-    return SMALL_SIZE if record.sizes == "any" else record.default_size
+    """The smallest of three sizes that the record says it takes."""
+    if record.sizes == "any":
+        return SMALL_SIZE
+    return min(224, record.default_size) if record.sizes == "resized" else record.default_size
 
 
 def take_step(model: Classifier, strategy: str, images_BCHW: Tensor) -> None:
@@ -70,6 +76,21 @@ def take_step(model: Classifier, strategy: str, images_BCHW: Tensor) -> None:
     loss.backward()
     optimiser.step()
     optimiser.zero_grad()
+
+
+def test_a_parameter_that_two_stages_use_belongs_to_the_first(tmp_path: Path) -> None:
+    """CoaT's convolutional position encodings are parts of its blocks, too."""
+    name = backbone_record("timm/coat_tiny").name
+    model = build_classifier(ModelSpec(backbone=name, weights="random"), NUM_CLASSES, 0, 64)
+    assert partition_faults(model.backbone) == []
+    checkpoint = BestCheckpoint(tmp_path / "best.safetensors", model, frozenset())
+    scale = (0.5, 0.5, 0.5)
+    spec = tiny_spec("photos", {"model.backbone": name}).model_dump()
+    checkpoint.take(CheckpointHeader(spec, ("a", "b", "c"), 1, 0.5, scale, scale))
+    checkpoint.write()
+    loaded, _ = load_checkpoint(checkpoint.file)
+    before, after = model.state_dict(), loaded.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
@@ -580,3 +581,41 @@ def test_cuda_where_there_is_none_is_a_sentence() -> None:
     with pytest.raises(TrainingError, match="finds no CUDA GPU here; use auto or cpu"):
         choose_device("cuda")
     assert choose_device("auto").type == "cpu"
+
+
+def test_the_data_sets_own_scale_is_measured_and_used(tiny_session: SetUp) -> None:
+    """Mean and deviation of all pixels that are trained on, as NumPy computes them."""
+    session = tiny_session({"images.normalisation": "dataset"})
+    pixels = np.stack(
+        [
+            np.asarray(decode_image(Path(item.path)).resize((64, 64), Image.Resampling.BICUBIC))
+            / 255
+            for item in session.manifest.train
+        ]
+    )
+    assert session.scale.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), rel=5e-3)
+    assert session.scale.std == pytest.approx(pixels.std(axis=(0, 1, 2)), rel=5e-3)
+    run_epochs(session)
+    session.checkpoint.write()
+    _, header = load_checkpoint(session.checkpoint.file)
+    assert (header.mean, header.std) == (session.scale.mean, session.scale.std)
+
+
+def test_scales_change_what_is_learnt(tiny_train: Train) -> None:
+    own, rescaled = (
+        tiny_train({"images.normalisation": name}).series("val/loss")
+        for name in ("backbone", "rescale")
+    )
+    assert own != rescaled
+
+
+def test_an_exponential_schedule_is_followed_step_by_step(tiny_train: Train) -> None:
+    trained = tiny_train(
+        {
+            "optimiser.schedule": "exponential",
+            "optimiser.decay_rate": 0.5,
+            "optimiser.decay_steps": 2,
+        }
+    )
+    rates = [float(event.values["lr/head"] or 0.0) for event in trained.steps]
+    assert rates == pytest.approx([3e-3 * 0.5 ** (step / 2) for step in range(len(rates))])

@@ -1,0 +1,192 @@
+"""Backbone, weights and recipes on the Train page."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from streamlit.testing.v1 import AppTest
+from torchvision import models
+
+from dashboard.model_choice import check_file, facts
+from engine.models.catalogue import backbone_names, backbone_record, search
+from engine.models.weights_files import torch_hub_folder
+from engine.recipes import RECIPES
+from engine.runs.store import Store
+from engine.spec import RunSpec
+from tests.dashboard.pages import (
+    choose,
+    controls_of,
+    learning,
+    open_page,
+    run,
+    start_button,
+    text_of,
+)
+
+BACKBONE = "train.model.backbone"
+WEIGHTS = "train.model.weights"
+RESNET50 = "torchvision/resnet50.IMAGENET1K_V2"
+
+
+@pytest.fixture(autouse=True)
+def no_weights_here(small_sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+
+
+def value_of(page: AppTest, key: str) -> Any:
+    [control] = [one for one in controls_of(page) if one.key == key]
+    return control.value
+
+
+def click_recipe(page: AppTest, name: str) -> AppTest:
+    [button] = [one for one in page.button if one.key == f"train.recipe.{name}"]
+    button.click()
+    return run(page)
+
+
+def started_spec(page: AppTest, store: Store) -> RunSpec:
+    start_button(page).click()
+    run(page)
+    [started] = store.all_runs()
+    return started.spec
+
+
+def test_every_backbone_can_be_chosen() -> None:
+    page = open_page("train")
+    [box] = [one for one in page.selectbox if one.key == BACKBONE]
+    assert len(box.options) == len(backbone_names()) > 2000
+
+
+def test_a_backbone_shows_its_facts_and_what_will_learn() -> None:
+    page = choose(open_page("train"), BACKBONE, RESNET50)
+    text = text_of(page)
+    assert "23.5 M parameters in 5 stages" in text
+    assert "about 2.09 GMACs a picture at 160 px" in text
+    assert "ImageNet top-1 80.9 %" in text
+    assert learning(page)[0] == (2049 * 3, 23_508_032 + 2049 * 3)
+
+
+def test_facts_leave_nothing_unsaid() -> None:
+    assert "licence apache-2.0" in facts(backbone_record("timm/resnet50"), 224)
+    assert "licence not stated" in facts(backbone_record(RESNET50), 224)
+    assert "top-1" not in facts(backbone_record("timm/resnet50"), 224)
+
+
+def test_bundled_weights_are_here() -> None:
+    assert "The weights are on this machine." in text_of(open_page("train"))
+
+
+def test_weights_that_are_not_here_are_said_to_be_downloaded_and_where_else_to_put_them() -> None:
+    text = text_of(choose(open_page("train"), BACKBONE, RESNET50)).replace("\\", "")
+    assert "they are downloaded when the run starts" in text
+    assert str(torch_hub_folder() / "resnet50-11ad3fa6.pth") in text
+    assert "THAW_WEIGHTS" in text
+
+
+def test_weights_in_the_librarys_cache_are_here() -> None:
+    file = torch_hub_folder() / "resnet50-11ad3fa6.pth"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert "on this machine." in text_of(choose(open_page("train"), BACKBONE, RESNET50))
+
+
+def test_random_weights_are_explained_and_launched(store: Store) -> None:
+    page = choose(choose(open_page("train"), "train.strategy", "full"), WEIGHTS, "random")
+    assert "Nothing was learnt before" in text_of(page)
+    assert started_spec(page, store).model.weights == "random"
+
+
+def test_a_backbone_without_published_weights_says_so() -> None:
+    name = next(record.name for record in search(library="timm") if not record.weights_file)
+    page = choose(open_page("train"), BACKBONE, name)
+    assert any("no published weights" in one.value for one in page.warning)
+
+
+def test_a_scale_that_departs_from_the_pre_training_is_warned_of() -> None:
+    page = open_page("train")
+    assert not page.warning
+    choose(page, "train.images.normalisation", "rescale")
+    [warning] = page.warning
+    assert "was pre-trained with mean 0.5, 0.5, 0.5" in warning.value
+
+
+def test_a_size_that_a_backbone_does_not_take_is_warned_of() -> None:
+    page = choose(open_page("train"), BACKBONE, "torchvision/maxvit_t.IMAGENET1K_V1")
+    assert any("takes only pictures of 224 px" in one.value for one in page.warning)
+    choose(page, "train.images.size", 224)
+    assert not page.warning
+
+
+class TestOwnFile:
+    """A person's own file of weights, looked into before the run."""
+
+    @pytest.fixture
+    def page(self) -> AppTest:
+        page = choose(open_page("train"), BACKBONE, "torchvision/squeezenet1_1.IMAGENET1K_V1")
+        return choose(page, WEIGHTS, "file")
+
+    def test_before_a_path_is_typed_it_is_asked_for(self, page: AppTest) -> None:
+        assert any("Type the path" in one.value for one in page.info)
+
+    def test_a_file_that_fits_shows_what_matched_and_is_launched(
+        self, page: AppTest, tmp_path: Path, store: Store
+    ) -> None:
+        file = tmp_path / "mine.pth"
+        torch.save(models.squeezenet1_1(weights=None, num_classes=5).state_dict(), file)
+        choose(page, "train.weights_file", str(file))
+        [said] = page.success
+        assert "50 of the backbone's 50 tensors" in said.value.replace("\\", "")
+        assert "classifier.1.weight" in said.value.replace("\\", "")
+        choose(page, "train.strategy", "full")
+        assert started_spec(page, store).model.weights == str(file)
+
+    def test_a_file_that_does_not_fit_says_why(self, page: AppTest, tmp_path: Path) -> None:
+        file = tmp_path / "other.safetensors"
+        save_file(dict(models.alexnet(weights=None).state_dict()), file)
+        choose(page, "train.weights_file", str(file))
+        [said] = page.error
+        assert "of the backbone's 50 tensors" in said.value.replace("\\", "")
+        assert "missing" in said.value
+
+    def test_no_such_file(self, page: AppTest) -> None:
+        choose(page, "train.weights_file", "/no/such/file.pth")
+        assert any("There is no weights file" in one.value for one in page.error)
+
+
+def test_a_look_into_a_file_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    assert check_file.__wrapped__("efficientnet_lite0", "x", 0.0) == (  # type: ignore[attr-defined]
+        False,
+        "x could not be looked into; it is checked again when the run starts.",
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_one_click_fills_every_control_and_is_what_is_trained(name: str, store: Store) -> None:
+    page = open_page("train")
+    choose(page, "train.training.epochs", 7)
+    choose(page, "train.images.fit", "pad")
+    click_recipe(page, name)
+    flat = started_spec(page, store).flat()
+    settings = RECIPES[name].settings
+    assert {path: flat[path] for path in settings} == settings
+    assert flat["images.fit"] == "crop"
+    assert flat["training.epochs"] == settings.get("training.epochs", 10)
+
+
+def test_a_recipe_can_be_changed_afterwards(store: Store) -> None:
+    page = click_recipe(open_page("train"), "decaying-rate-lite")
+    assert value_of(page, "train.optimiser.decay_steps") == 1000
+    choose(page, "train.training.epochs", 3)
+    choose(page, "train.optimiser.staircase", True)
+    spec = started_spec(page, store)
+    assert (spec.training.epochs, spec.optimiser.staircase) == (3, True)
+    assert spec.optimiser.lr == 1e-5
+
+
+def test_what_was_filled_from_is_said() -> None:
+    page = click_recipe(open_page("train"), "input-shape")
+    assert "Filled from **A different input shape" in text_of(page)
