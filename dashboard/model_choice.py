@@ -1,6 +1,7 @@
 """The choice of backbone, its weights and the head, with the facts that a choice needs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,15 +13,15 @@ from dashboard.runs import percent, plain
 from dashboard.widgets import choice, number_slider
 from engine.data.scale import scale_warning
 from engine.models.catalogue import BackboneRecord, backbone_names, backbone_record
-from engine.models.weights_files import backbone_of_checkpoint, how_to_get, weights_file
+from engine.models.weights_files import checkpoint_facts, how_to_get, is_file, weights_file
 from engine.spec import ImageSpec, field_info
 
 WEIGHTS = {"pretrained": "Pre-trained", "random": "Random", "file": "My file"}
 CHECK_SECONDS = 120
 
 
-def model_section(page: str, images: ImageSpec) -> dict[str, Any]:
-    """Shows the controls; returns the values of a ModelSpec.
+def model_section(page: str, images: ImageSpec) -> dict[str, Any] | None:
+    """Shows the controls; returns the values of a ModelSpec, None while a file is to be named.
 
     Args:
         page: prefix of the state keys.
@@ -37,8 +38,8 @@ def model_section(page: str, images: ImageSpec) -> dict[str, Any]:
     )
     record = backbone_record(backbone)
     st.caption(facts(record, images.size))
-    weights = _weights_choice(page, record)
-    for warning in warnings(record, images):
+    weights = _weights_choice(page, record, images.size)
+    for warning in warnings(record, images, weights or "pretrained"):
         st.warning(plain(warning), icon=":material/warning:")
     left, right = st.columns(2)
     with left:
@@ -48,6 +49,8 @@ def model_section(page: str, images: ImageSpec) -> dict[str, Any]:
     hidden_units = field_info("model.hidden_units").default
     if head == "mlp":
         hidden_units = number_slider(page, "model.hidden_units", high=1024, step=8)
+    if weights is None:
+        return None
     return {
         "backbone": backbone,
         "weights": weights,
@@ -74,7 +77,7 @@ def facts(record: BackboneRecord, size: int) -> str:
     return " · ".join(parts)
 
 
-def warnings(record: BackboneRecord, images: ImageSpec) -> list[str]:
+def warnings(record: BackboneRecord, images: ImageSpec, weights: str) -> list[str]:
     """Returns what a person should know before training this backbone on such pictures."""
     found = []
     if record.sizes == "fixed" and images.size != record.default_size:
@@ -82,12 +85,12 @@ def warnings(record: BackboneRecord, images: ImageSpec) -> list[str]:
             f"{record.label} takes only pictures of {record.default_size} px; set the image size "
             "to that."
         )
-    if warning := scale_warning(images, record):
+    if warning := scale_warning(images, record, weights):
         found.append(warning)
     return found
 
 
-def _weights_choice(page: str, record: BackboneRecord) -> str:
+def _weights_choice(page: str, record: BackboneRecord, size: int) -> str | None:
     picked = st.segmented_control(
         "Weights to start from",
         list(WEIGHTS),
@@ -104,7 +107,7 @@ def _weights_choice(page: str, record: BackboneRecord) -> str:
         )
         return "random"
     if picked == "file":
-        return _own_file(page, record)
+        return _own_file(page, record, size)
     if not record.weights_file:
         st.warning(
             f"{plain(record.name)} has no published weights; choose random ones or a file.",
@@ -126,7 +129,7 @@ def _weights_choice(page: str, record: BackboneRecord) -> str:
     return "pretrained"
 
 
-def _own_file(page: str, record: BackboneRecord) -> str:
+def _own_file(page: str, record: BackboneRecord, size: int) -> str | None:
     path = st.text_input(
         "Weights file",
         placeholder="/home/me/model.safetensors",
@@ -137,34 +140,37 @@ def _own_file(page: str, record: BackboneRecord) -> str:
     ).strip()
     if not path:
         st.info("Type the path of a weights file.", icon=":material/folder_open:")
-        return "pretrained"
-    file = Path(path).expanduser()
-    made_with = backbone_of_checkpoint(file)
-    if made_with and made_with != record.name:
-        st.warning(
-            plain(f"This checkpoint was made with {made_with}; choose that backbone."),
-            icon=":material/warning:",
+        return None
+    file = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+    if not is_file(file):
+        st.error(plain(f"There is no weights file {file} that can be read; check the path."))
+        return None
+    made_with = checkpoint_facts(str(file))
+    if made_with is not None and made_with.backbone != record.name:
+        st.error(
+            plain(f"This checkpoint was made with {made_with.backbone}; choose that backbone."),
+            icon=":material/error:",
         )
-        return str(file)
-    changed = file.stat().st_mtime if file.is_file() else 0.0
+        return None
     with st.spinner("Looking into the file"):
-        fits, sentence = check_file(record.name, str(file), changed)
+        fits, sentence = check_file(record.name, size, str(file), file.stat().st_mtime)
     (st.success if fits else st.error)(plain(sentence))
     return str(file)
 
 
 @st.cache_data(show_spinner=False, max_entries=50)
-def check_file(backbone: str, file: str, changed: float) -> tuple[bool, str]:
+def check_file(backbone: str, size: int, file: str, changed: float) -> tuple[bool, str]:
     """Returns whether a weights file fits a backbone, and what matched, in plain words.
 
     The look happens in a process of its own, since it needs PyTorch.
 
     Args:
         backbone: full name.
+        size: side of the pictures in px, which decides some backbones' shapes.
         file: path.
         changed: when the file was last changed, so that a new one is looked at again.
     """
-    command = [sys.executable, "-P", "-m", "engine.models.check_file", backbone, file]
+    command = [sys.executable, "-P", "-m", "engine.models.check_file", backbone, str(size), file]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS)
         answer = json.loads(done.stdout)

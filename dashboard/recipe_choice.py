@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.recipes import RECIPES, Recipe
 from engine.spec import field_info
+from engine.strategies import STRATEGIES
 
 # Every setting that has a control, by dotted name; the learning rate has one a strategy.
 CONTROLS = (
@@ -55,8 +56,9 @@ def fill(page: str, recipe: Recipe) -> None:
     """Sets every control of the page: to the recipe's value, or to the spec's default."""
     values: dict[str, Any] = {path: field_info(path).default for path in CONTROLS}
     values |= recipe.settings
-    strategy = values.pop("strategy.name")
-    values[f"optimiser.lr.{strategy}"] = values.pop("optimiser.lr")
+    strategy, rate = values.pop("strategy.name"), values.pop("optimiser.lr")
+    values |= {f"optimiser.lr.{one.name}": one.default_lr for one in STRATEGIES.values()}
+    values[f"optimiser.lr.{strategy}"] = rate
     for path, value in values.items():
         st.session_state[f"{page}.{path}"] = value
     st.session_state[f"{page}.strategy"] = strategy

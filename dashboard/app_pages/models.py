@@ -55,11 +55,12 @@ def main() -> None:
     here = {record.name: weights_file(record) is not None for record in found}
     if only_here:
         found = [record for record in found if here[record.name]]
-    _table(found, here, size)
+    # A table of its own for each search, or a picked row would become another backbone.
+    _table(found, here, size, key=f"{PAGE}.table.{text}.{library}.{only_here}")
     _left_out(text)
 
 
-def _table(found: list[BackboneRecord], here: dict[str, bool], size: int) -> None:
+def _table(found: list[BackboneRecord], here: dict[str, bool], size: int, key: str) -> None:
     st.caption(f"{len(found):,} backbone{'' if len(found) == 1 else 's'}")
     if not found:
         st.info("No backbone fits; use fewer words or another library.", icon=":material/search:")
@@ -94,7 +95,7 @@ def _table(found: list[BackboneRecord], here: dict[str, bool], size: int) -> Non
                 help="As the library states it; timm states none."
             ),
         },
-        key=f"{PAGE}.table",
+        key=key,
     )
     rows = event["selection"]["rows"]
     if rows and rows[0] < len(found):
@@ -122,6 +123,8 @@ def _detail(record: BackboneRecord, size: int) -> None:
         )
         if st.button("Use it on the Train page", type="primary", icon=":material/tune:"):
             st.session_state["train.model.backbone"] = record.name
+            st.session_state["train.model.weights"] = "pretrained"
+            st.session_state.pop("train.recipe", None)
             st.switch_page("app_pages/train.py")
 
 

@@ -259,14 +259,15 @@ def _launch_section(
 ) -> None:
     with st.container(border=True):
         st.subheader("What will happen", anchor=False)
-        if data is None or summary is None:
-            st.markdown("Choose images first: what will happen is worked out from them.")
+        if data is None or summary is None or values["model"] is None:
+            what = "a weights file" if values["model"] is None else "images"
+            st.markdown(f"Choose {what} first: what will happen is worked out from that.")
             st.button(
                 "Start",
                 disabled=True,
                 type="primary",
                 width="stretch",
-                help="Becomes ready once images are chosen.",
+                help=f"Becomes ready once {what} can be used.",
             )
             return
         specs = _specs(data, values, names)
@@ -290,7 +291,10 @@ def _show_plan(spec: RunSpec, record: BackboneRecord, summary: DataSummary) -> N
     learning, total = _count_parameters(spec, record, strategy, len(summary.classes))
     share = learning / total
     st.markdown(f"**{strategy.label}**: {strategy.sentence}")
-    st.progress(share, text=f"{learning:,} of {total:,} parameters will learn ({share:.1%})")
+    # For other picture sizes position embeddings are stretched, so there are more or fewer.
+    resized = record.sizes == "resized" and spec.images.size != record.default_size
+    about = "about " if resized else ""
+    st.progress(share, text=f"{about}{learning:,} of {total:,} parameters will learn ({share:.1%})")
     seconds = _estimate(spec, record, summary)
     if seconds is None:
         _wait_for_speed(spec, record, summary)

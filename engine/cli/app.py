@@ -1,6 +1,7 @@
 """The typer application that the commands register themselves with."""
 
 import json
+import sys
 from typing import Any
 
 import typer
@@ -16,7 +17,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-console = Console(markup=False)
+# What is piped on is not to be folded to the width of a terminal that is not there.
+console = Console(markup=False, width=None if sys.stdout.isatty() else 200)
 
 JSON_HELP = "Print one JSON document to stdout and nothing else there."
 

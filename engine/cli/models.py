@@ -8,12 +8,11 @@ from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json
 from engine.errors import SpecError
-from engine.models.catalogue import BackboneRecord, refused, search
+from engine.models.catalogue import LIBRARIES, BackboneRecord, refused, search
 from engine.models.weights_files import weights_file
 from engine.recipes import RECIPES
 
 SHOWN = 30
-TABLE_WIDTH = 140
 
 
 @app.command("models")
@@ -30,6 +29,8 @@ def list_models(
     Example: `thaw models mobilenet`
     """
     words = " ".join(text or [])
+    if library not in ("", *LIBRARIES):
+        raise SpecError(f"There is no library {library!r}; choose one of {', '.join(LIBRARIES)}.")
     found = search(words, library)
     if json_output:
         print_json([_as_dict(record, image_size) for record in found])
@@ -41,11 +42,14 @@ def list_models(
     if exact:
         _show_one(exact[0], image_size)
         return
-    table = Table("backbone", "parameters", "GMACs", "size", "top-1", "licence", "here", box=None)
+    table = Table(box=None)
+    # Folded rather than cut, so that a name can be copied.
+    table.add_column("backbone", overflow="fold")
+    for heading in ("parameters", "GMACs", "size", "top-1", "licence", "here"):
+        table.add_column(heading, no_wrap=True)
     for record in found[:SHOWN]:
         table.add_row(record.name, *_facts(record, image_size))
-    # A name that is folded or cut cannot be copied.
-    console.print(table, width=max(console.width, TABLE_WIDTH), crop=False)
+    console.print(table)
     if len(found) > SHOWN:
         console.print(f"… and {len(found) - SHOWN} more; give more words.")
 

@@ -13,8 +13,8 @@ from engine.data.folders import find_images
 from engine.data.scale import scale_warning
 from engine.errors import SpecError
 from engine.insight.compare import report
-from engine.models.catalogue import DEFAULT_BACKBONE, backbone_record
-from engine.models.weights_files import backbone_of_checkpoint
+from engine.models.catalogue import backbone_record
+from engine.models.weights_files import checkpoint_facts
 from engine.recipes import RECIPES
 from engine.runs.queue import enqueue
 from engine.runs.store import Store
@@ -119,7 +119,8 @@ def train(
     }
     given = {path: value for path, value in given.items() if value is not None}
     run_spec = _build_spec(spec, _recipe_settings(recipe) | given)
-    if warning := scale_warning(run_spec.images, backbone_record(run_spec.model.backbone)):
+    record = backbone_record(run_spec.model.backbone)
+    if warning := scale_warning(run_spec.images, record, run_spec.model.weights):
         print(f"thaw: {warning}", file=sys.stderr)
     find_images(
         Path(run_spec.data.folder),
@@ -151,9 +152,11 @@ def _build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
         SpecError: the file cannot be read, no data is named, or a setting is out of range.
     """
     values: dict[str, Any] = {}
-    if file is None and "model.weights" in given and "model.backbone" not in given:
-        made_with = backbone_of_checkpoint(Path(given["model.weights"]).expanduser())
-        given = {"model.backbone": made_with or DEFAULT_BACKBONE} | given
+    if file is None and "model.weights" in given:
+        made_with = checkpoint_facts(given["model.weights"])
+        if made_with is not None:
+            own = {"model.backbone": made_with.backbone, "images.size": made_with.size}
+            given = own | given
     if file is not None:
         values = _read_spec(file)
     elif "data.folder" not in given:

@@ -22,7 +22,7 @@ from engine.models.headless import (
 )
 from engine.models.own_weights import MatchReport, load_own
 from engine.models.stages import Stage, find_stages, parameters_by_stage
-from engine.models.weights import load_in_order, published_file, read_tensors
+from engine.models.weights import load_in_order, published_file, read_published
 from engine.models.weights_files import differs_from_published
 
 PRETRAINED = "pretrained"
@@ -129,11 +129,7 @@ def build_backbone(
         network, origin = _network(record, size, weights)
         num_features = num_features_of(network, size)
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise SpecError(
-            f"images.size is {size}; {record.name} cannot be run on pictures of that size "
-            f"({reason}); its own size is {record.default_size}."
-        ) from error
+        raise SpecError(_why_not(record, size, error)) from error
     if num_features != record.num_features:
         raise SpecError(
             f"{record.name} gives {num_features} features where the catalogue says "
@@ -142,13 +138,28 @@ def build_backbone(
     return Backbone(record, network, origin)
 
 
+def _why_not(record: BackboneRecord, size: int, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:160]
+    if "memory" in reason:
+        return (
+            f"There is not enough memory for {record.name} with its {record.num_parameters:,} "
+            f"parameters ({reason}); choose a smaller backbone."
+        )
+    if size == record.default_size:
+        return f"{record.name} cannot be built with the installed {record.library} ({reason})."
+    return (
+        f"images.size is {size}; {record.name} cannot be run on pictures of that size ({reason}); "
+        f"its own size is {record.default_size}."
+    )
+
+
 def _network(record: BackboneRecord, size: int, weights: str) -> tuple[nn.Module, WeightsOrigin]:
     if weights == RANDOM:
         network = build_headless(record, size, None)
         return network, WeightsOrigin(RANDOM, "random weights: nothing was learnt before")
     if weights != PRETRAINED:
         network = build_headless(record, size, None)
-        report = load_own(network, record.name, Path(weights))
+        report = load_own(network, record, size, Path(weights))
         return network, WeightsOrigin("file", report.sentence(), report)
     file = published_file(record)
     if record.library == "bundled":
@@ -156,7 +167,7 @@ def _network(record: BackboneRecord, size: int, weights: str) -> tuple[nn.Module
         load_in_order(network, file)
         remove_classifier(record, network)
         return network, WeightsOrigin(PRETRAINED, f"{file.name}, installed as a package")
-    network = build_headless(record, size, read_tensors(file))
+    network = build_headless(record, size, read_published(record, file))
     doubt = differs_from_published(record, file)
     sentence = f"{doubt}; it fits, so it was used" if doubt else f"{file.name}, as published"
     return network, WeightsOrigin(PRETRAINED, sentence)

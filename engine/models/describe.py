@@ -3,6 +3,7 @@
 Networks are built on the meta device, where weights have shapes but no memory.
 """
 
+import re
 import warnings
 from contextlib import suppress
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from engine.models.catalogue import BackboneRecord
-from engine.models.headless import build_headless, num_features_of
+from engine.models.headless import build_headless, full_network, num_features_of
 from engine.models.stages import find_stages, parameters_by_stage
 
 OTHER_SIZES = (160, 256)
@@ -131,13 +132,16 @@ def _sizes(library: str, architecture: str, first: dict[str, Any], network: nn.M
         for other in others:
             num_features_of(network, other)
         return "any"
-    nearby = [round(size * share / 32) * 32 or 32 for share in (0.7, 1.3)]
-    for others in (nearby, [other for other in PATCHED_SIZES if other != size]):
-        with suppress(Exception):
-            for other in others:
-                resized = _provisional(library, architecture, first, "resized")
-                num_features_of(_build(resized, other), other)
-            return "resized"
+    # Building for another size is not enough: the weights of the own size must go into it.
+    resized = _provisional(library, architecture, first, "resized")
+    with torch.device("meta"), suppress(Exception):
+        weights = full_network(resized, size, None).state_dict()
+        nearby = [round(size * share / 32) * 32 or 32 for share in (0.7, 1.3)]
+        for others in (nearby, [other for other in PATCHED_SIZES if other != size]):
+            with suppress(Exception):
+                for other in others:
+                    num_features_of(build_headless(resized, other, weights), other)
+                return "resized"
     return "fixed"
 
 
@@ -200,6 +204,8 @@ def _timm_entry(architecture: str, tag: str) -> dict[str, Any]:
         entry |= {"file": file, "source": cfg.hf_hub_id or url, "classes": cfg.num_classes}
         if not cfg.hf_hub_id:
             entry["file"] = url.rpartition("/")[2]
+            if published := re.search(r"-([0-9a-f]{8,64})\.", entry["file"]):
+                entry["hash"] = published[1]
         if cfg.license and cfg.license != "unknown":
             entry["licence"] = cfg.license
     return entry

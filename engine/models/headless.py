@@ -3,7 +3,8 @@
 Shapes: B images, H rows, W columns, D features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from engine.errors import WeightsError
+from engine.errors import SpecError, WeightsError
 from engine.models.catalogue import BackboneRecord
 
 Weights = Mapping[str, Tensor]
@@ -27,11 +28,39 @@ def build_headless(record: BackboneRecord, size: int, weights: Weights | None) -
             the global generator gives them.
 
     Raises:
-        WeightsError: a tensor is missing, left over or of another shape.
+        WeightsError: a tensor is missing or of another shape.
+        SpecError: the weights cannot be stretched to the size.
     """
-    network = full_network(record, size, weights)
+    with _watched_loading() as missing:
+        network = full_network(record, size, weights)
     remove_classifier(record, network)
+    # timm loads some of its models leniently, which would leave parts of them random.
+    needed = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    lacking = sorted(needed & missing)
+    if weights is not None and lacking:
+        raise WeightsError(
+            f"The weights do not fit {record.name}: {len(lacking)} tensors are missing, "
+            f"{lacking[0]} among them; put the right file in their place."
+        )
     return network
+
+
+@contextmanager
+def _watched_loading() -> Iterator[set[str]]:
+    """Collects the names of tensors that are missing from state dicts loaded meanwhile."""
+    missing: set[str] = set()
+    original = nn.Module.load_state_dict
+
+    def load(self: nn.Module, *args: Any, **options: Any) -> Any:
+        result = original(self, *args, **options)
+        missing.update(result.missing_keys)
+        return result
+
+    nn.Module.load_state_dict = load  # type: ignore[method-assign]
+    try:
+        yield missing
+    finally:
+        nn.Module.load_state_dict = original  # type: ignore[method-assign]
 
 
 def remove_classifier(record: BackboneRecord, network: nn.Module) -> None:
@@ -60,6 +89,7 @@ def full_network(record: BackboneRecord, size: int, weights: Weights | None) -> 
 
     Raises:
         WeightsError: the weights do not fit.
+        SpecError: they do not fit at this size.
     """
     try:
         if record.library == "torchvision":
@@ -69,6 +99,11 @@ def full_network(record: BackboneRecord, size: int, weights: Weights | None) -> 
         if weights is None:
             raise
         reason = " ".join(str(error).split())[:300]
+        if size != record.default_size and record.sizes == "resized":
+            raise SpecError(
+                f"images.size is {size}; the weights of {record.name} were made for "
+                f"{record.default_size} px and cannot be stretched to that size ({reason[:160]})."
+            ) from error
         raise WeightsError(
             f"The weights do not fit {record.name}: {reason}; put the right file in their place."
         ) from error

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.errors import WeightsError
+from engine.models.catalogue import BackboneRecord
 from engine.models.weights import read_tensors
 
 # What wrappers put before a tensor's name: Thaw's checkpoints, DataParallel, compile, trainers.
@@ -98,12 +99,23 @@ def _best_prefix(expected: Iterable[str], tensors: Iterable[str]) -> str:
     return max(_PREFIXES, key=lambda prefix: sum(prefix + name in names for name in expected))
 
 
-def load_own(network: nn.Module, name: str, file: Path) -> MatchReport:
+def size_hint(record: BackboneRecord, size: int) -> str:
+    """Returns what to think of where shapes differ in a backbone built for a picture size."""
+    if record.sizes == "any":
+        return ""
+    return (
+        f"; {record.label} has other shapes for other picture sizes, and this was tried at "
+        f"{size} px"
+    )
+
+
+def load_own(network: nn.Module, record: BackboneRecord, size: int, file: Path) -> MatchReport:
     """Lays the backbone's tensors of a file into a network; a head in the file is left out.
 
     Args:
         network: without its classifier.
-        name: of the backbone, for the sentence where the file does not fit.
+        record: of the backbone.
+        size: side of the pictures in px that the network was built for.
         file: a safetensors file or a state dict saved by PyTorch, a checkpoint of Thaw among them.
 
     Raises:
@@ -113,9 +125,10 @@ def load_own(network: nn.Module, name: str, file: Path) -> MatchReport:
     tensors = read_tensors(file)
     report = match(network, tensors, file)
     if not report.fits:
+        hint = size_hint(record, size) if report.misshapen else ""
         raise WeightsError(
-            f"{file} does not fit {name}: {report.sentence()}; choose the backbone that it was "
-            "made with, or another file."
+            f"{file} does not fit {record.name}: {report.sentence()}{hint}; choose the backbone "
+            "that it was made with, or another file."
         )
     prefix = _best_prefix(network.state_dict(), tensors)
     wanted = network.state_dict().keys()

@@ -6,16 +6,27 @@ from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from engine.errors import WeightsError
 from engine.models.catalogue import BackboneRecord
-from engine.models.weights_files import how_to_get, is_on_hub, torch_hub_folder, weights_file
+from engine.models.weights_files import (
+    HUB_FILES,
+    how_to_get,
+    is_on_hub,
+    torch_hub_folder,
+    weights_file,
+)
 
 # Where training scripts put the tensors inside the file they save.
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+_WRAPPERS = (
+    *("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "net", "weights"),
+    "encoder",
+)
 
 
 def published_file(record: BackboneRecord) -> Path:
@@ -46,13 +57,42 @@ def published_file(record: BackboneRecord) -> Path:
 
 def _download(record: BackboneRecord) -> Path:
     if is_on_hub(record):
-        return Path(hf_hub_download(record.weights_source, record.weights_file))
+        return _from_hub(record)
     file = torch_hub_folder() / record.weights_file
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.hub.download_url_to_file(
         record.weights_source, str(file), record.weights_hash or None, progress=False
     )
     return file
+
+
+def _from_hub(record: BackboneRecord) -> Path:
+    """Returns the first of the names that there is; timm looks for them in the same order."""
+    *others, last = dict.fromkeys((record.weights_file, *HUB_FILES))
+    for name in others:
+        try:
+            return Path(hf_hub_download(record.weights_source, name))
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            continue
+    return Path(hf_hub_download(record.weights_source, last))
+
+
+def read_published(record: BackboneRecord, file: Path) -> dict[str, Any]:
+    """Returns what a published file holds, as its library expects it.
+
+    timm's converters unwrap some files themselves, so theirs are handed on as they are.
+
+    Raises:
+        WeightsError: the file is damaged or holds something else.
+    """
+    if record.library != "timm":
+        return read_tensors(file)
+    try:
+        return load_state_dict(str(file))
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        raise WeightsError(_unreadable(file, error)) from error
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import re
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def weights_file(record: BackboneRecord) -> Path | None:
         return None
     candidates = []
     if folder := os.environ.get(SETTING):
-        candidates = [Path(folder).expanduser() / name for name in own_names(record)]
+        # As a shell would: an unknown user's home is a name like any other.
+        candidates = [Path(os.path.expanduser(folder)) / name for name in own_names(record)]  # noqa: PTH111
     if is_on_hub(record):
         for name in dict.fromkeys((record.weights_file, *HUB_FILES)):
             cached = try_to_load_from_cache(record.weights_source, name)
@@ -60,7 +62,7 @@ def weights_file(record: BackboneRecord) -> Path | None:
                 candidates.append(Path(cached))
     else:
         candidates.append(torch_hub_folder() / record.weights_file)
-    return next((file for file in candidates if file.is_file()), None)
+    return next((file for file in candidates if is_file(file)), None)
 
 
 def how_to_get(record: BackboneRecord) -> str:
@@ -92,14 +94,44 @@ def _packaged(record: BackboneRecord) -> Path | None:
     return file if file.is_file() else None
 
 
-def backbone_of_checkpoint(file: Path) -> str:
-    """Returns the backbone that a checkpoint of Thaw was made with; empty for any other file."""
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What a checkpoint of Thaw says of itself, read without PyTorch.
+
+    Attributes:
+        backbone: that it was made with.
+        size: side of its pictures in px.
+        mean: that pixels on a 0..1 scale were normalised with, per RGB channel.
+        std: likewise.
+    """
+
+    backbone: str
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def checkpoint_facts(path: str) -> CheckpointFacts | None:
+    """Returns what a checkpoint of Thaw says of itself; None for any other file or none."""
     try:
-        with safe_open(file, framework="numpy") as opened:
-            spec = json.loads((opened.metadata() or {})["thaw"])["spec"]
-            return str(spec["model"]["backbone"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        return ""
+        with safe_open(Path(path).expanduser(), framework="numpy") as opened:
+            header = json.loads((opened.metadata() or {})["thaw"])
+            return CheckpointFacts(
+                backbone=str(header["spec"]["model"]["backbone"]),
+                size=int(header["spec"]["images"]["size"]),
+                mean=tuple(header["mean"]),
+                std=tuple(header["std"]),
+            )
+    except (OSError, RuntimeError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether there is such a file that can be looked at; any text is a path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def differs_from_published(record: BackboneRecord, file: Path) -> str:
@@ -112,7 +144,7 @@ def differs_from_published(record: BackboneRecord, file: Path) -> str:
         WeightsError: the file cannot be read.
     """
     expected = record.weights_hash or file.resolve().name
-    if not re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", expected):
+    if not re.fullmatch(r"[0-9a-f]{8,64}", expected):
         return ""
     try:
         with file.open("rb") as opened:

@@ -281,7 +281,10 @@ def _scale(
     """Returns how pixels are normalised; measures the training images where the spec says so."""
     if spec.images.normalisation != "dataset":
         return known_scale(spec.images, record)
-    dataset = PictureDataset(manifest.train, EvalTransform(spec.images, record, UNIT), spec.seed)
+    # Bars are no part of the pictures, so those are measured as they are without them.
+    fit = "squash" if spec.images.fit == "pad" else spec.images.fit
+    images = spec.images.model_copy(update={"fit": fit})
+    dataset = PictureDataset(manifest.train, EvalTransform(images, record, UNIT), spec.seed)
     batches = EpochBatches(len(dataset), spec.training.batch_size, spec.seed, shuffle=False)
     preparation = Preparation(reporter, "measuring colours", len(dataset))
     return measure_scale(PictureSource(dataset, batches, device), preparation)

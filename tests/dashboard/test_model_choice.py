@@ -15,6 +15,7 @@ from engine.models.weights_files import torch_hub_folder
 from engine.recipes import RECIPES
 from engine.runs.store import Store
 from engine.spec import RunSpec
+from engine.strategies import STRATEGIES
 from tests.dashboard.pages import (
     choose,
     controls_of,
@@ -110,7 +111,7 @@ def test_a_scale_that_departs_from_the_pre_training_is_warned_of() -> None:
     assert not page.warning
     choose(page, "train.images.normalisation", "rescale")
     [warning] = page.warning
-    assert "was pre-trained with mean 0.5, 0.5, 0.5" in warning.value
+    assert "was trained with mean 0.5, 0.5, 0.5" in warning.value
 
 
 def test_a_size_that_a_backbone_does_not_take_is_warned_of() -> None:
@@ -130,6 +131,7 @@ class TestOwnFile:
 
     def test_before_a_path_is_typed_it_is_asked_for(self, page: AppTest) -> None:
         assert any("Type the path" in one.value for one in page.info)
+        assert start_button(page).disabled
 
     def test_a_file_that_fits_shows_what_matched_and_is_launched(
         self, page: AppTest, tmp_path: Path, store: Store
@@ -151,14 +153,18 @@ class TestOwnFile:
         assert "of the backbone's 50 tensors" in said.value.replace("\\", "")
         assert "missing" in said.value
 
-    def test_no_such_file(self, page: AppTest) -> None:
-        choose(page, "train.weights_file", "/no/such/file.pth")
+    @pytest.mark.parametrize(
+        "path", ["/no/such/file.pth", "~nosuchuser/a.pth", "x" * 300, "random", "a\0b", "/"]
+    )
+    def test_what_is_no_file_is_told_and_not_trained_on(self, page: AppTest, path: str) -> None:
+        choose(page, "train.weights_file", path)
         assert any("There is no weights file" in one.value for one in page.error)
+        assert start_button(page).disabled
 
 
 def test_a_look_into_a_file_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    assert check_file.__wrapped__("efficientnet_lite0", "x", 0.0) == (  # type: ignore[attr-defined]
+    assert check_file.__wrapped__("efficientnet_lite0", 224, "x", 0.0) == (  # type: ignore[attr-defined]
         False,
         "x could not be looked into; it is checked again when the run starts.",
     )
@@ -185,6 +191,13 @@ def test_a_recipe_can_be_changed_afterwards(store: Store) -> None:
     spec = started_spec(page, store)
     assert (spec.training.epochs, spec.optimiser.staircase) == (3, True)
     assert spec.optimiser.lr == 1e-5
+
+
+def test_a_recipe_leaves_no_rate_of_another_strategy_behind(store: Store) -> None:
+    page = choose(open_page("train"), "train.optimiser.lr.full", 0.1)
+    click_recipe(page, "strategy-frozen")
+    choose(page, "train.strategy", "both")
+    assert value_of(page, "train.optimiser.lr.full") == STRATEGIES["full"].default_lr
 
 
 def test_what_was_filled_from_is_said() -> None:

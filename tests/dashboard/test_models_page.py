@@ -64,7 +64,9 @@ def test_what_cannot_be_used_is_listed_with_its_reason() -> None:
 
 def test_a_row_shows_its_stages_and_leads_to_train() -> None:
     page = choose(open_page("models"), "models.text", "torchvision/resnet18")
-    page.session_state["models.table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    page.session_state["models.table.torchvision/resnet18..False"] = {
+        "selection": {"rows": [0], "columns": [], "cells": []}
+    }
     run(page)
     text = text_of(page).replace("\\", "")
     assert "takes pictures of any size" in text

@@ -62,7 +62,7 @@ def test_a_recipe_is_trained_and_can_be_overridden(tiny_folder: Path) -> None:
     spec = document(done)["spec"]
     assert spec["images"]["normalisation"] == "rescale"
     assert (spec["images"]["size"], spec["training"]["epochs"]) == (64, 1)
-    assert "was pre-trained with mean 0.5" in done.stderr
+    assert "was trained with mean 0.5" in done.stderr
 
 
 def test_an_update_of_a_checkpoint_needs_no_backbone_named(tiny_folder: Path) -> None:

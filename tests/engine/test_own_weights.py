@@ -11,7 +11,7 @@ from torchvision import models
 from engine.errors import WeightsError
 from engine.models.backbone import build_backbone
 from engine.models.classifier import build_classifier
-from engine.models.weights_files import backbone_of_checkpoint
+from engine.models.weights_files import checkpoint_facts
 from engine.spec import ModelSpec
 from engine.training.checkpoint import BestCheckpoint, CheckpointHeader
 from tests.engine.specs import tiny_spec
@@ -72,7 +72,10 @@ def test_a_checkpoint_of_thaw_gives_its_backbone_and_name(tmp_path: Path) -> Non
     scale = (0.5, 0.5, 0.5)
     best.take(CheckpointHeader(run.model_dump(), ("a", "b"), 1, 0.5, scale, scale))
     best.write()
-    assert backbone_of_checkpoint(best.file) == model.backbone.record.name
+    facts = checkpoint_facts(str(best.file))
+    assert facts is not None
+    assert (facts.backbone, facts.size) == (model.backbone.record.name, 64)
+    assert facts.mean == facts.std == scale
     backbone = backbone_of(best.file)
     assert_taken(backbone, dict(model.backbone.network.state_dict()))
     assert set(backbone.origin.match.left_out) == {"head.1.weight", "head.1.bias"}
@@ -81,8 +84,9 @@ def test_a_checkpoint_of_thaw_gives_its_backbone_and_name(tmp_path: Path) -> Non
 def test_any_other_file_names_no_backbone(five_classes: Tensors, tmp_path: Path) -> None:
     save_file(five_classes, tmp_path / "mine.safetensors")
     (tmp_path / "text.safetensors").write_text("no")
-    for name in ("mine.safetensors", "text.safetensors", "gone.safetensors"):
-        assert backbone_of_checkpoint(tmp_path / name) == ""
+    for name in ("mine.safetensors", "text.safetensors", "gone.safetensors", "x" * 300):
+        assert checkpoint_facts(str(tmp_path / name)) is None
+    assert checkpoint_facts("~nosuchuser/a.safetensors") is None
 
 
 def test_a_file_of_another_backbone_is_refused_with_what_did_not_match(
@@ -108,3 +112,11 @@ def test_one_tensor_that_does_not_fit_is_enough(
     torch.save(five_classes, tmp_path / "mine.pth")
     with pytest.raises(WeightsError, match=r"features\.4\.squeeze\.bias"):
         backbone_of(tmp_path / "mine.pth")
+
+
+def test_a_file_made_for_another_picture_size_is_refused_with_the_size(tmp_path: Path) -> None:
+    name = "timm/vit_tiny_patch16_224"
+    torch.save(build_backbone(name, 160, "random").network.state_dict(), tmp_path / "vit.pth")
+    assert build_backbone(name, 160, str(tmp_path / "vit.pth")).origin.match is not None
+    with pytest.raises(WeightsError, match=r"pos_embed.*other picture sizes.*at 96 px"):
+        build_backbone(name, 96, str(tmp_path / "vit.pth"))

@@ -110,3 +110,4 @@ def test_a_scale_that_departs_from_the_pre_training_is_warned_of(
     assert bool(warning) == warns
     if warns:
         assert f"{record.mean[0]:.3g}" in warning
+    assert not scale_warning(ImageSpec.parse({"normalisation": normalisation}), record, "random")

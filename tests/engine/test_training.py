@@ -601,6 +601,14 @@ def test_the_data_sets_own_scale_is_measured_and_used(tiny_session: SetUp) -> No
     assert (header.mean, header.std) == (session.scale.mean, session.scale.std)
 
 
+def test_bars_are_not_measured(tiny_session: SetUp) -> None:
+    padded, squashed = (
+        tiny_session({"images.normalisation": "dataset", "images.fit": fit}).scale
+        for fit in ("pad", "squash")
+    )
+    assert padded == squashed
+
+
 def test_scales_change_what_is_learnt(tiny_train: Train) -> None:
     own, rescaled = (
         tiny_train({"images.normalisation": name}).series("val/loss")

@@ -9,12 +9,17 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from engine.errors import WeightsError
+from engine.errors import SpecError, WeightsError
 from engine.models.backbone import build_backbone
-from engine.models.catalogue import BackboneRecord, backbone_record
+from engine.models.catalogue import BackboneRecord, backbone_record, search
 from engine.models.headless import full_network
 from engine.models.weights import published_file, read_tensors
-from engine.models.weights_files import own_names, torch_hub_folder, weights_file
+from engine.models.weights_files import (
+    differs_from_published,
+    own_names,
+    torch_hub_folder,
+    weights_file,
+)
 
 SMALL = backbone_record("torchvision/squeezenet1_1")
 ON_HUB = backbone_record("timm/test_resnet")
@@ -247,3 +252,48 @@ def test_no_such_file_is_said(tmp_path: Path) -> None:
     for name in ("gone.pth", "gone.safetensors"):
         with pytest.raises(WeightsError, match=r"There is no weights file .*gone"):
             read_tensors(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["timm/dla46_c.in1k", "timm/inception_v3.tv_in1k"])
+def test_what_timm_would_load_leniently_is_refused_all_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = backbone_record(name)
+    monkeypatch.setenv("THAW_WEIGHTS", str(tmp_path))
+    save_file({"junk": torch.zeros(3)}, tmp_path / own_names(record)[0])
+    with pytest.raises(WeightsError, match="tensors are missing"):
+        build_backbone(record.name)
+    tensors = published(record)
+    save_file(tensors, tmp_path / own_names(record)[0])
+    taken = build_backbone(record.name).network.state_dict()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in taken.items())
+
+
+def test_published_weights_are_stretched_to_another_size(empty_caches: Path) -> None:
+    record = backbone_record("timm/vit_tiny_patch16_224")
+    tensors = published(record)
+    lay_into_hub_cache(empty_caches, record, tensors)
+    backbone = build_backbone(record.name, 96)
+    taken = backbone.network.state_dict()
+    assert taken["pos_embed"].shape != tensors["pos_embed"].shape
+    assert all(torch.equal(taken[name], tensors[name]) for name in taken if name != "pos_embed")
+
+
+def test_a_size_that_weights_cannot_be_stretched_to_is_refused_before_they_are_fetched() -> None:
+    with pytest.raises(SpecError, match="takes only pictures of 224 px"):
+        build_backbone("timm/cait_xxs24_224", 160)
+
+
+@pytest.mark.usefixtures("offline")
+def test_no_file_name_is_too_odd_for_a_weights_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("~nosuchuser", "x" * 300, "/root/\n"):
+        monkeypatch.setenv("THAW_WEIGHTS", folder)
+        assert weights_file(SMALL) is None
+
+
+def test_hashes_of_every_length_are_checked(tmp_path: Path) -> None:
+    for record in search():
+        if record.weights_hash:
+            assert 8 <= len(record.weights_hash) <= 64
+            (tmp_path / "junk").write_bytes(b"junk")
+            assert differs_from_published(record, tmp_path / "junk")
