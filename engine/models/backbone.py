@@ -84,11 +84,16 @@ class Backbone(nn.Module):
     def stage_tensor_names(self, name: str) -> frozenset[str]:
         """Returns the names that a stage's parameters and buffers have in this state dict."""
         held = {id(parameter) for parameter in self._held[name]}
-        everything = self.named_parameters(remove_duplicate=False)
+        parameters = dict(self.named_parameters(remove_duplicate=False))
         inside = tuple(f"network.{path}." for path in self.stages[name].modules)
-        buffers = self.named_buffers(remove_duplicate=False)
-        return frozenset(n for n, p in everything if id(p) in held) | frozenset(
-            n for n, _ in buffers if n.startswith(inside) and n in self.state_dict()
+        return frozenset(
+            tensor
+            for tensor in self.state_dict()
+            if (
+                id(parameters[tensor]) in held
+                if tensor in parameters
+                else tensor.startswith(inside)
+            )
         )
 
     def train_stages(self, names: Collection[str]) -> None:
