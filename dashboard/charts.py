@@ -41,7 +41,7 @@ class Curve:
 def accuracy_figure(curves: Sequence[Curve], against: Against) -> go.Figure:
     """Returns validation accuracy (solid) and training accuracy (dotted) of each run."""
     figure = _figure(curves, against, "accuracy", "share of images right")
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".1~%")
     return figure
 
 

@@ -104,7 +104,7 @@ def test_axes_say_what_they_measure(curves: list[Curve], against: Against, title
 
 
 def test_accuracy_is_a_percentage_on_screen_only(curves: list[Curve]) -> None:
-    assert accuracy_figure(curves, "epochs").layout.yaxis.tickformat == ".0%"
+    assert accuracy_figure(curves, "epochs").layout.yaxis.tickformat == ".1~%"
     assert loss_figure(curves, "epochs").layout.yaxis.tickformat is None
 
 
