@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-Kind = Literal["status", "progress", "step", "epoch"]
+Kind = Literal["status", "progress", "step", "epoch", "phase", "act"]
 Status = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 Value = float | int | str | None
 
@@ -20,7 +20,9 @@ class MetricEvent:
         run_id: the run.
         seq: counts up from 1 within the run, without gaps.
         time: seconds since the Unix epoch when it happened.
-        kind: status, progress (preparation), step or epoch.
+        kind: status, progress (preparation), step, epoch, phase (which stages learn from here on,
+            `stage/<name>` with their learning rate before its schedule, 0 where frozen) or act
+            (something a person changed).
         epoch: counts from 1; 0 before training starts.
         step: optimiser steps since the start of the run.
         values: metric keys such as `train/loss` and their values; an accuracy is a fraction.

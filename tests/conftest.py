@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.events import Kind, MetricEvent, Value
+from engine.spec import Act
 
 CLIPART = Path(__file__).parent.parent / "sample_data" / "clipart" / "base"
 TINY_CLASSES = ("birds", "fruit", "vehicles")
@@ -42,11 +43,15 @@ def own_folder(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 class Recorder:
-    """A Reporter that keeps every event, and asks to stop at the event that it is told."""
+    """A Reporter that keeps every event, and asks to stop at the event that it is told.
+
+    `acts` are pairs (number of events so far, act): what a person does, and when.
+    """
 
     def __init__(self, stop_at: tuple[Kind, int] | None = None) -> None:
         """Asks to stop once `stop_at` = (kind, number) has come; the number counts from 1."""
         self.events: list[MetricEvent] = []
+        self.acts: list[tuple[int, Act]] = []
         self._stop_at = stop_at
 
     def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
@@ -58,6 +63,11 @@ class Recorder:
             return False
         kind, number = self._stop_at
         return len(self.of_kind(kind)) >= number
+
+    def take_acts(self) -> list[Act]:
+        due = [act for seq, act in self.acts if seq <= len(self.events)]
+        self.acts = [(seq, act) for seq, act in self.acts if seq > len(self.events)]
+        return due
 
     def of_kind(self, kind: Kind) -> list[MetricEvent]:
         return [event for event in self.events if event.kind == kind]

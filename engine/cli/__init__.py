@@ -10,10 +10,16 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command line; an error that a person can mend is one sentence on stderr."""
+    import engine.cli.blends
+    import engine.cli.frontier
     import engine.cli.models
     import engine.cli.runs
     import engine.cli.samples
+    import engine.cli.search
     import engine.cli.serve
+    import engine.cli.settings
+    import engine.cli.steering
+    import engine.cli.survey
     import engine.cli.train  # noqa: F401
 
     try:

@@ -10,7 +10,7 @@ from engine.cli.app import JSON_HELP, app, console, percent, print_json
 from engine.errors import SpecError
 from engine.models.catalogue import LIBRARIES, BackboneRecord, refused, search
 from engine.models.weights_files import weights_file
-from engine.recipes import RECIPES
+from engine.recipes import RECIPES, Recipe
 
 SHOWN = 30
 
@@ -94,8 +94,18 @@ def list_recipes(
     Example: `thaw recipes`, then `thaw train --data photos --recipe feature-extraction`
     """
     if json_output:
-        print_json([asdict(recipe) for recipe in RECIPES.values()])
+        print_json([_recipe_dict(recipe) for recipe in RECIPES.values()])
         return
     for recipe in RECIPES.values():
         console.print(f"{recipe.name:<26}{recipe.label}", highlight=False, soft_wrap=True)
         console.print(f"{'':<26}{recipe.sentence}", style="dim", soft_wrap=True)
+
+
+def _recipe_dict(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "label": recipe.label,
+        "sentence": recipe.sentence,
+        "settings": recipe.settings,
+        "adapts_to_data": recipe.adapt is not None,
+    }

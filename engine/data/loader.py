@@ -3,7 +3,6 @@
 Shapes: B images, C channels, H rows, W columns.
 """
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from engine.data.batches import num_batches
 from engine.data.decode import decode_image
 from engine.data.manifest import Item
 from engine.data.transforms import EvalTransform
@@ -55,7 +55,25 @@ class EpochBatches(Sampler[list[Draw]]):
     cannot train.
     """
 
-    def __init__(self, num_items: int, batch_size: int, seed: int, shuffle: bool):
+    def __init__(
+        self,
+        num_items: int,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        chances_N: Sequence[float] | None = None,
+    ):
+        """Takes what decides the order.
+
+        Args:
+            num_items: items to choose from, and drawn in an epoch.
+            batch_size: at most so many in a batch.
+            seed: decides the order, with the epoch.
+            shuffle: in an order of chance.
+            chances_N: with what chance each item is drawn, summing to 1; items are then drawn with
+                replacement, so some come twice and some not at all. None takes each once.
+        """
+        self.chances_N = chances_N
         self.num_items = num_items
         self.batch_size = batch_size
         self.seed = seed
@@ -64,7 +82,7 @@ class EpochBatches(Sampler[list[Draw]]):
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
-        return max(1, min(math.ceil(self.num_items / self.batch_size), self.num_items // 2))
+        return num_batches(self.num_items, self.batch_size)
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Yields the batches of the current `epoch` as lists of (epoch, position)."""
@@ -75,7 +93,12 @@ class EpochBatches(Sampler[list[Draw]]):
         """Returns the positions of each batch of the current `epoch`."""
         order = np.arange(self.num_items)
         if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_items)
+            random = np.random.default_rng([self.seed, self.epoch])
+            order = (
+                random.permutation(self.num_items)
+                if self.chances_N is None
+                else random.choice(self.num_items, size=self.num_items, p=self.chances_N)
+            )
         return np.array_split(order, len(self))
 
 

@@ -81,6 +81,12 @@ def _augmentation(spec: ImageSpec) -> v2.Transform | None:
         return None
     if spec.augmentation == "flip":
         return v2.RandomHorizontalFlip()
+    bicubic = InterpolationMode.BICUBIC
+    if spec.augmentation == "rand":
+        return v2.Compose([v2.RandomHorizontalFlip(), v2.RandAugment(interpolation=bicubic)])
+    if spec.augmentation == "trivial":
+        wide = v2.TrivialAugmentWide(interpolation=bicubic)
+        return v2.Compose([v2.RandomHorizontalFlip(), wide])
     return v2.Compose(
         [
             v2.RandomResizedCrop(

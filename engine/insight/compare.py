@@ -19,15 +19,25 @@ class RunReport:
         epochs: its epoch events, in order.
         best: the epoch with the highest validation accuracy, the first of equals; None before the
             first epoch is completed.
+        acts: its act events, in order: what was steered while it went on.
     """
 
     run: Run
     epochs: tuple[MetricEvent, ...]
     best: MetricEvent | None
+    acts: tuple[MetricEvent, ...] = ()
+
+    @property
+    def blend(self) -> dict[str, float] | None:
+        """Metrics of the kept model and its `alpha`, where it is a blend of two."""
+        kept: dict[str, float] | None = self.run.summary.get("blend")
+        return kept
 
     @property
     def best_val_accuracy(self) -> float | None:
-        """Fraction of validation images right in the best epoch."""
+        """Fraction of validation images that the kept model gets right."""
+        if self.blend is not None:
+            return float(self.blend["val/accuracy"])
         return None if self.best is None else float(self.best.values["val/accuracy"] or 0.0)
 
     @property
@@ -70,11 +80,13 @@ class RunReport:
             "trainable_parameters": run.summary.get("trainable_parameters"),
             "total_parameters": run.summary.get("total_parameters"),
             "best_val_accuracy": self.best_val_accuracy,
+            "blend": self.blend,
             "best_epoch": self.best_epoch,
             "seconds_to_best": self.seconds_to_best,
             "seconds": self.seconds,
             "checkpoint": run.summary.get("checkpoint"),
             "spec": spec.model_dump(),
+            "acts": [_act_dict(event) for event in self.acts],
             "epochs": [_epoch_dict(event) for event in self.epochs],
         }
 
@@ -95,11 +107,22 @@ def _epoch_dict(event: MetricEvent) -> dict[str, Any]:
     }
 
 
+def _act_dict(event: MetricEvent) -> dict[str, Any]:
+    values = event.values
+    return {
+        "epoch": event.epoch,
+        "step": event.step,
+        "kind": values["act"],
+        "target": values["target"],
+        "factor": values["factor"],
+    }
+
+
 def report(store: Store, run: Run) -> RunReport:
     """Returns what the store knows of a run, computed from its epochs, whatever its status."""
     epochs = tuple(store.epochs(run.id))
     best = max(epochs, key=lambda event: float(event.values["val/accuracy"] or 0.0), default=None)
-    return RunReport(run, epochs, best)
+    return RunReport(run, epochs, best, tuple(store.events_of_kind(run.id, "act")))
 
 
 @dataclass(frozen=True)

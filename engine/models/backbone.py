@@ -20,6 +20,7 @@ from engine.models.headless import (
     num_features_of,
     remove_classifier,
 )
+from engine.models.lora import adapters
 from engine.models.own_weights import MatchReport, load_own
 from engine.models.stages import Stage, find_stages, parameters_by_stage
 from engine.models.weights import load_in_order, published_file, read_published
@@ -78,12 +79,26 @@ class Backbone(nn.Module):
         return [self.network.get_submodule(path) for path in self.stages[name].modules]
 
     def stage_parameters(self, name: str) -> Iterator[Parameter]:
-        """Yields the parameters of a stage, those that lie beside its modules last."""
+        """Yields the parameters of a stage, those that lie beside its modules last.
+
+        Those of adapters are not among them.
+        """
         yield from self._held[name]
 
-    def stage_tensor_names(self, name: str) -> frozenset[str]:
-        """Returns the names that a stage's parameters and buffers have in this state dict."""
+    def stage_adapter_parameters(self, name: str) -> Iterator[Parameter]:
+        """Yields the parameters of the adapters on a stage's weights."""
         held = {id(parameter) for parameter in self._held[name]}
+        for weight, adapter in adapters(self.network):
+            if id(weight) in held:
+                yield from adapter.parameters()
+
+    def stage_tensor_names(self, name: str) -> frozenset[str]:
+        """Returns the names that a stage's parameters and buffers have in this state dict.
+
+        The parameters of adapters on its weights are among them.
+        """
+        held = {id(parameter) for parameter in self._held[name]}
+        held |= {id(parameter) for parameter in self.stage_adapter_parameters(name)}
         parameters = dict(self.named_parameters(remove_duplicate=False))
         inside = tuple(f"network.{path}." for path in self.stages[name].modules)
         return frozenset(

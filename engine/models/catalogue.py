@@ -7,6 +7,7 @@ file, a line an architecture. A backbone is one architecture with one set of pre
 
 import difflib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ INDEX_FILE = Path(__file__).with_name("index.jsonl")
 LIBRARIES = ("bundled", "torchvision", "timm")
 DEFAULT_BACKBONE = "efficientnet_lite0"
 Sizes = Literal["any", "resized", "fixed"]
+# Which parameters of a stage may learn; `engine.models.select` finds them.
+Select = Literal["all", "norms", "biases", "adapters"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,32 @@ class StageRecord:
         name: used in specs, phases and metric keys.
         label: what a person reads.
         num_parameters: learnable numbers in it.
+        num_norm: of those, how many lie in normalisation layers.
+        num_bias: of those, how many are biases, the norms' included.
+        lora_unit: learnable numbers that low-rank adapters of rank 1 would add to it.
     """
 
     name: str
     label: str
     num_parameters: int
+    num_norm: int
+    num_bias: int
+    lora_unit: int
+
+    def count(self, select: Select, rank: int) -> int:
+        """Returns how many learnable numbers of it a Select means.
+
+        Args:
+            select: which of its parameters.
+            rank: of the adapters, where those are meant.
+        """
+        counts: dict[Select, int] = {
+            "all": self.num_parameters,
+            "norms": self.num_norm,
+            "biases": self.num_bias,
+            "adapters": rank * self.lora_unit,
+        }
+        return counts[select]
 
 
 @dataclass(frozen=True)
@@ -94,6 +118,16 @@ class BackboneRecord:
     def stage_names(self) -> tuple[str, ...]:
         """The stages' names, stem first."""
         return tuple(stage.name for stage in self.stages)
+
+    def count(self, select: Select, rank: int, stage_names: Collection[str]) -> int:
+        """Returns how many learnable numbers of the named stages a Select means.
+
+        Args:
+            select: which of a stage's parameters.
+            rank: of the adapters, where those are meant.
+            stage_names: the stages that learn.
+        """
+        return sum(stage.count(select, rank) for stage in self.stages if stage.name in stage_names)
 
     def gmacs_at(self, size: int) -> float | None:
         """Returns about how many billion multiply-adds a picture of another size takes.

@@ -20,6 +20,8 @@ from torchvision import models
 
 from engine.models.catalogue import BackboneRecord
 from engine.models.headless import build_headless, full_network, num_features_of
+from engine.models.lora import adaptable
+from engine.models.select import bias_parameters, norm_parameters
 from engine.models.stages import find_stages, parameters_by_stage
 
 OTHER_SIZES = (160, 256)
@@ -60,12 +62,7 @@ def _structure(library: str, architecture: str, first: dict[str, Any]) -> dict[s
         warnings.simplefilter("ignore")
         record = _provisional(library, architecture, first, "any")
         network = _build(record, size)
-        found = find_stages(network)
-        held = parameters_by_stage(network, found)
-        stages = [
-            (stage.name, stage.label, sum(parameter.numel() for parameter in held[stage.name]))
-            for stage in found
-        ]
+        stages = _stages(network)
         features, gmacs = _run(network, size)
         sizes = _sizes(library, architecture, first, network)
     if "gmacs" in first:
@@ -77,6 +74,26 @@ def _structure(library: str, architecture: str, first: dict[str, Any]) -> dict[s
         "sizes": sizes,
         "stages": stages,
     }
+
+
+def _stages(network: nn.Module) -> list[tuple[Any, ...]]:
+    """Returns what a StageRecord holds of each stage."""
+    found = find_stages(network)
+    held = parameters_by_stage(network, found)
+    norms = {id(parameter) for parameter in norm_parameters(network)}
+    biases = {id(parameter) for parameter in bias_parameters(network)}
+    units = {id(one.weight): one.unit for one in adaptable(network)}
+    return [
+        (
+            stage.name,
+            stage.label,
+            sum(p.numel() for p in held[stage.name]),
+            sum(p.numel() for p in held[stage.name] if id(p) in norms),
+            sum(p.numel() for p in held[stage.name] if id(p) in biases),
+            sum(units.get(id(p), 0) for p in held[stage.name]),
+        )
+        for stage in found
+    ]
 
 
 def _provisional(

@@ -11,11 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
-from engine.errors import RunNotFoundError
+from engine.errors import RunNotFoundError, SpecError
 from engine.events import ACTIVE, WORKING, Kind, MetricEvent, Status, Value
 from engine.runs.database import database_url, open_database, writing
-from engine.runs.tables import events, runs
-from engine.spec import RunSpec
+from engine.runs.tables import acts, events, runs
+from engine.spec import Act, RunSpec
 from engine.strategies import STRATEGIES
 
 NewEvent = tuple[float, Kind, int, int, Mapping[str, Value]]
@@ -192,9 +192,13 @@ class Store:
 
     def epochs(self, run_id: str) -> list[MetricEvent]:
         """Returns a run's epoch events, in order."""
+        return self.events_of_kind(run_id, "epoch")
+
+    def events_of_kind(self, run_id: str, kind: Kind) -> list[MetricEvent]:
+        """Returns a run's events of one kind, in order."""
         query = (
             select(events)
-            .where(events.c.run_id == run_id, events.c.kind == "epoch")
+            .where(events.c.run_id == run_id, events.c.kind == kind)
             .order_by(events.c.seq)
         )
         with self.engine.connect() as connection:
@@ -294,6 +298,39 @@ class Store:
         if self.set_status(run_id, "stopped", "stopped before it started", only_from=["queued"]):
             return
         self.set_status(run_id, "stopping", only_from=["running"], stop_requested=True)
+
+    def request_act(self, run_id: str, act: Act) -> None:
+        """Asks a run that goes on to change what learns, or how fast, before its next step.
+
+        Raises:
+            SpecError: the run has ended, waits, or its backbone has no such stage.
+        """
+        run = self.run(run_id)
+        if run.status != "running":
+            raise SpecError(
+                f"Run {run.id} is {run.status}; only a run that is going on can be steered."
+            )
+        RunSpec.parse(run.spec.model_dump() | {"steering": [act.model_dump()]})
+        with writing(self.engine) as connection:
+            last = connection.scalar(select(func.max(acts.c.number)).where(acts.c.run_id == run.id))
+            connection.execute(
+                insert(acts).values(
+                    run_id=run.id,
+                    number=(last or 0) + 1,
+                    time=time.time(),
+                    act=act.model_dump_json(),
+                )
+            )
+
+    def acts(self, run_id: str, after: int = 0) -> list[tuple[int, Act]]:
+        """Returns the acts asked of a run whose number is greater than `after`, in order."""
+        query = (
+            select(acts.c.number, acts.c.act)
+            .where(acts.c.run_id == run_id, acts.c.number > after)
+            .order_by(acts.c.number)
+        )
+        with self.engine.connect() as connection:
+            return [(row.number, Act.parse(row.act)) for row in connection.execute(query)]
 
     def claim_next(self, num_slots: int, host: str) -> tuple[str, int] | None:
         """Takes the run that waited longest, where a slot is free, and marks it as running.

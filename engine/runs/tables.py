@@ -56,6 +56,15 @@ runs = Table(
     Index("runs_by_status", "status", "created_at"),
 )
 
+acts = Table(
+    "acts",
+    metadata,
+    Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("act", Text, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

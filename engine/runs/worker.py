@@ -73,9 +73,11 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
         outcome.status,
         outcome.note,
         summary={
+            "blend": outcome.blend,
             "best_val_accuracy": outcome.best_val_accuracy,
             "best_epoch": outcome.best_epoch,
             "seconds": outcome.seconds,
+            "cpu_seconds": outcome.cpu_seconds,
             "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
         },
     )

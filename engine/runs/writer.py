@@ -1,5 +1,6 @@
 """Writes a run's events from a thread of its own, so that training never waits for the disk."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 
 from engine.events import Kind, Value
 from engine.runs.store import NewEvent, Store
+from engine.spec import Act
 
 BEAT_SECONDS = 0.5
 BATCH = 500
@@ -20,6 +22,8 @@ class EventWriter:
         self._run_id = run_id
         self._events: queue.SimpleQueue[NewEvent | None] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._acts: queue.SimpleQueue[Act] = queue.SimpleQueue()
+        self._acts_seen = 0
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
         self._thread.start()
@@ -42,6 +46,14 @@ class EventWriter:
         """Makes training stop after the present step."""
         self._stop.set()
 
+    def take_acts(self) -> list[Act]:
+        """Returns what a person asked to be changed since this was last called, in order."""
+        taken: list[Act] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._acts.get_nowait())
+        return taken
+
     def close(self) -> None:
         """Returns when every event is in the store.
 
@@ -60,6 +72,9 @@ class EventWriter:
                 batch, open_ended = self._next_batch()
                 if self._store.append(self._run_id, batch):
                     self._stop.set()
+                for number, act in self._store.acts(self._run_id, self._acts_seen):
+                    self._acts_seen = number
+                    self._acts.put(act)
         except Exception as error:
             self._error = error
 

@@ -3,15 +3,20 @@
 import importlib
 import pkgutil
 
-from engine.strategies.base import Phase, Strategy, phase_at
+from engine.strategies.base import Adapters, Phase, Pull, Strategy, phase_at
+from engine.strategies.settings import StrategySettings
 
-__all__ = ["STRATEGIES", "Phase", "Strategy", "phase_at"]
+__all__ = ["STRATEGIES", "Adapters", "Phase", "Pull", "Strategy", "StrategySettings", "phase_at"]
+
+# The two ends come first, then what lies between them.
+_FIRST = ("frozen", "full", "partial")
 
 
 def _discover() -> dict[str, Strategy]:
     found: dict[str, Strategy] = {}
-    for module_info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{module_info.name}")
+    names = [module_info.name for module_info in pkgutil.iter_modules(__path__)]
+    for name in sorted(names, key=lambda one: (one not in _FIRST, one)):
+        module = importlib.import_module(f"{__name__}.{name}")
         strategy = getattr(module, "STRATEGY", None)
         if strategy is None:
             continue

@@ -11,5 +11,5 @@ STRATEGY = Strategy(
     source="Donahue et al. 2014 (DeCAF); Sharif Razavian et al. 2014",
     temperature="cold",
     default_lr=3e-3,
-    plan=lambda stages, epochs: (Phase(start_epoch=1, trainable=()),),
+    plan=lambda stages, epochs, settings: (Phase(1, {}),),
 )

@@ -1,6 +1,6 @@
 """Full fine-tuning: every weight learns."""
 
-from engine.strategies.base import Phase, Strategy
+from engine.strategies.base import Phase, Strategy, all_at
 
 STRATEGY = Strategy(
     name="full",
@@ -10,5 +10,5 @@ STRATEGY = Strategy(
     source="Girshick et al. 2014; Yosinski et al. 2014",
     temperature="warm",
     default_lr=3e-4,
-    plan=lambda stages, epochs: (Phase(start_epoch=1, trainable=tuple(stages)),),
+    plan=lambda stages, epochs, settings: (Phase(1, all_at(stages)),),
 )

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.data.scale import Scale
 from engine.errors import WeightsError
 from engine.files import replacing
 from engine.models.backbone import RANDOM
 from engine.models.classifier import Classifier, build_classifier
+from engine.models.lora import merged_state_dict
 from engine.spec import RunSpec
 
 HEADER_KEY = "thaw"
@@ -39,6 +42,13 @@ class CheckpointHeader:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @classmethod
+    def of(
+        cls, spec: RunSpec, classes: tuple[str, ...], epoch: int, accuracy: float, scale: Scale
+    ) -> "CheckpointHeader":
+        """Returns what a checkpoint of a run says."""
+        return cls(spec.model_dump(mode="json"), classes, epoch, accuracy, scale.mean, scale.std)
+
 
 class BestCheckpoint:
     """Keeps the weights of the best epoch, and writes them at most every few seconds.
@@ -47,27 +57,34 @@ class BestCheckpoint:
     only what can change is copied, so a frozen backbone costs nothing.
     """
 
-    def __init__(self, file: Path, model: Classifier, trained_stages: frozenset[str]):
+    def __init__(self, file: Path, model: Classifier):
         self.file = file
         self.header: CheckpointHeader | None = None
         self._model = model
-        self._frozen = frozenset(
-            f"backbone.{tensor}"
-            for name in model.backbone.stages
-            if name not in trained_stages
-            for tensor in model.backbone.stage_tensor_names(name)
-        )
         self._weights: dict[str, Tensor] = {}
         self._unwritten = False
         self._written_at = 0.0
 
-    def take(self, header: CheckpointHeader) -> None:
-        """Copies the model's weights as the best so far."""
+    def take(self, header: CheckpointHeader, moved: Collection[str]) -> None:
+        """Copies the model's weights as the best so far; adapters are folded into their weights.
+
+        Args:
+            header: what the file will say of itself.
+            moved: stages that have learnt so far; the others are read when the file is written,
+                so `write` must be called before another stage begins to learn.
+        """
         self.header = header
+        backbone = self._model.backbone
+        still = {
+            f"backbone.{tensor}"
+            for name in backbone.stages
+            if name not in moved
+            for tensor in backbone.stage_tensor_names(name)
+        }
         self._weights = {
             name: tensor.detach().clone()
-            for name, tensor in self._model.state_dict().items()
-            if name not in self._frozen
+            for name, tensor in merged_state_dict(self._model).items()
+            if name not in still
         }
         self._unwritten = True
         if time.monotonic() - self._written_at >= WRITE_SECONDS:
@@ -77,7 +94,7 @@ class BestCheckpoint:
         """Writes the best weights, where there are any that are not written yet."""
         if not self._unwritten or self.header is None:
             return
-        weights = self._model.state_dict() | self._weights
+        weights = merged_state_dict(self._model) | self._weights
         # Copies, since a file cannot hold one tensor under two names.
         tensors = {
             name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()

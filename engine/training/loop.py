@@ -9,14 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from engine.errors import TrainingError
 from engine.events import Value
+from engine.models.classifier import Classifier
 from engine.training.metrics import EpochMetrics
-from engine.training.optimisers import learning_rates
+from engine.training.mixing import Mixer
+from engine.training.pull import PullToStart
+from engine.training.rates import Rates
 from engine.training.reporter import Reporter, StopTrainingError
 from engine.training.sources import Source
 
@@ -70,17 +74,62 @@ class StepLog:
         self._loss, self._correct, self._images, self._started = 0.0, 0, 0, now
 
 
+@dataclass
+class Learner:
+    """What a step needs beside its batch.
+
+    Attributes:
+        model: whose weights move.
+        criterion: of logits (B, K) and labels (B,) or shares of classes (B, K).
+        optimiser: moves them.
+        rates: sets its learning rates.
+        mixer: blends pictures of a batch.
+        penalty: what is added to the loss, if anything is.
+        clip_norm: longest gradient that is let through; 0 lets all through.
+        average: moving average of the weights, if one is kept.
+    """
+
+    model: Classifier
+    criterion: nn.Module
+    optimiser: Optimizer
+    rates: Rates
+    mixer: Mixer
+    penalty: PullToStart | None = None
+    clip_norm: float = 0.0
+    average: ModelEmaV3 | None = None
+
+    def descend(self, loss: Tensor, step: int) -> None:
+        """Takes one step along the gradient of the loss and of the penalty."""
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss if self.penalty is None else loss + self.penalty()).backward()
+        if self.clip_norm:
+            clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], self.clip_norm)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self.model, step)
+
+
 def train_one_epoch(
     epoch: int,
     forward: Forward,
     source: Source,
-    criterion: nn.Module,
-    optimiser: Optimizer,
-    scheduler: LRScheduler,
+    learner: Learner,
     metrics: EpochMetrics,
     log: StepLog,
+    before_step: Callable[[int], None],
 ) -> None:
     """Takes one optimiser step a batch.
+
+    Accuracy counts a blended picture as the one that it was before.
+
+    Args:
+        epoch: counts from 1.
+        forward: gives logits (B, K) of the source's inputs.
+        source: batches.
+        learner: takes the steps.
+        metrics: of the epoch.
+        log: of steps.
+        before_step: is called with the number of each step, counted from 1.
 
     Raises:
         TrainingError: the loss is not a finite number.
@@ -89,16 +138,15 @@ def train_one_epoch(
     log.restart(time.perf_counter())
     for index, (inputs, labels_B, _) in enumerate(source.epoch(epoch), start=1):
         step = (epoch - 1) * source.num_batches + index
-        rates = learning_rates(optimiser)
-        logits_BK = forward(inputs)
-        loss = criterion(logits_BK, labels_B)
+        before_step(step)
+        rates = learner.rates.set(step - 1)
+        mixed, targets = learner.mixer(inputs, labels_B, step)
+        logits_BK = forward(mixed)
+        loss = learner.criterion(logits_BK, targets)
         loss_value = float(loss.detach())
         if not math.isfinite(loss_value):
             raise TrainingError(_not_finite("training", loss_value, epoch, step, rates))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        scheduler.step()
+        learner.descend(loss, step)
         metrics.update(loss, logits_BK, labels_B)
         correct = int((logits_BK.argmax(dim=1) == labels_B).sum())
         log.add(epoch, step, loss_value, correct, len(labels_B), rates)

@@ -1,40 +1,40 @@
 """Optimisers over named parameter groups that all exist from the first step on."""
 
-from collections.abc import Collection
-
+from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from engine.models.classifier import Classifier
 from engine.spec import OptimiserSpec
 
+HEAD = "head"
 
-def build_optimiser(
-    spec: OptimiserSpec, model: Classifier, stage_names: Collection[str]
-) -> Optimizer:
-    """Returns an optimiser over the head and the stages that learn at any time in the run.
 
-    Each group has a `name` (backbone or head). Biases and the weights of norm layers are in groups
-    of their own, without weight decay.
+def build_optimiser(spec: OptimiserSpec, model: Classifier, decays: bool = True) -> Optimizer:
+    """Returns an optimiser over the head and whatever may ever learn of each stage.
+
+    Each group has a `name` (a stage's, or head). Biases and the weights of norm layers are in
+    groups of their own, without weight decay. Parameters that are frozen have no gradient, and an
+    optimiser leaves those alone.
 
     Args:
         spec: optimiser, learning rate, weight decay and momentum.
         model: its groups are taken from here.
-        stage_names: stages that some phase trains.
+        decays: whether weights decay at all.
     """
-    learning = [
-        parameter
-        for name in model.backbone.stages
-        if name in stage_names
-        for parameter in model.backbone.stage_parameters(name)
-    ]
+    weight_decay = spec.weight_decay if decays else 0.0
     groups = [
-        *_groups("backbone", learning, spec.weight_decay),
-        *_groups("head", list(model.head.parameters()), spec.weight_decay),
+        group
+        for name, parameters in (*model.learning.items(), (HEAD, list(model.head.parameters())))
+        for group in _groups(name, parameters, weight_decay)
     ]
     if spec.name == "sgd":
         return SGD(groups, lr=spec.lr, momentum=spec.momentum)
-    return (AdamW if spec.name == "adamw" else Adam)(groups, lr=spec.lr)
+    if spec.name in ("adam", "adamw"):
+        return (AdamW if spec.name == "adamw" else Adam)(groups, lr=spec.lr)
+    return create_optimizer_v2(
+        groups, opt=spec.name, lr=spec.lr, weight_decay=weight_decay, momentum=spec.momentum
+    )
 
 
 def _groups(name: str, parameters: list[Parameter], weight_decay: float) -> list[dict[str, object]]:
@@ -49,8 +49,3 @@ def _groups(name: str, parameters: list[Parameter], weight_decay: float) -> list
         for decay, members in split.items()
         if members
     ]
-
-
-def learning_rates(optimiser: Optimizer) -> dict[str, float]:
-    """Returns the present learning rate of each named group, as `lr/<name>`."""
-    return {f"lr/{group['name']}": float(group["lr"]) for group in optimiser.param_groups}

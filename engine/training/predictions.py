@@ -5,11 +5,17 @@ Shapes: N validation images, K classes.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.files import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.data.manifest import Manifest
 
 FILE_NAME = "predictions.npz"
 
@@ -33,6 +39,12 @@ class Predictions:
         """Returns the most probable class of each image."""
         predicted_N: NDArray[np.int64] = self.probabilities_NK.argmax(axis=1)
         return predicted_N
+
+    @classmethod
+    def of_logits(cls, manifest: "Manifest", logits_NK: "Tensor", epoch: int) -> "Predictions":
+        """Returns the predictions that logits (N, K) of the validation images come to."""
+        labels_N = np.array([item.label for item in manifest.val], dtype=np.int64)
+        return cls(labels_N, logits_NK.softmax(dim=1).numpy(), epoch)
 
     def save(self, folder: Path) -> None:
         """Writes them into a run's folder, whole or not at all."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from engine.events import Kind, Value
+from engine.spec import Act
 
 PROGRESS_SECONDS = 0.25
 
@@ -21,6 +22,9 @@ class Reporter(Protocol):
 
     def should_stop(self) -> bool:
         """Returns whether the run was asked to stop."""
+
+    def take_acts(self) -> list[Act]:
+        """Returns what a person asked to be changed since this was last called, in order."""
 
 
 class Preparation:

@@ -6,12 +6,15 @@ cost of a convolutional backbone grows with the area of the picture.
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.files import write_text
 from engine.home import cache_folder
 from engine.spec import RunSpec
+from engine.strategies import STRATEGIES, Phase
+from engine.training.plan import phase_spans, rate_plan, same_every_epoch
 
 FORWARD = "forward"
 TRAIN_FULL = "train"
@@ -54,27 +57,55 @@ def record_speed(backbone: str, work: str, speed: Speed) -> None:
         write_text(_file(), json.dumps({name: asdict(one) for name, one in speeds.items()}))
 
 
-def estimate_seconds(
-    spec: RunSpec, num_train: int, num_val: int, backbone_learns: bool
-) -> float | None:
+@dataclass(frozen=True)
+class Estimate:
+    """How long a run will compute.
+
+    Attributes:
+        seconds: of computing; starting the process comes on top, a few seconds whatever the run.
+        at_most: it may well take less, since only part of the backbone learns or the run may
+            stop early; what such a part costs is not measured.
+    """
+
+    seconds: float
+    at_most: bool
+
+
+def estimate_time(
+    spec: RunSpec, stages: Sequence[str], num_train: int, num_val: int
+) -> Estimate | None:
     """Returns how long a run will compute here, None before this machine was measured.
 
-    Starting the process and loading PyTorch come on top, a few seconds whatever the run.
+    A phase in which something learns is counted as full training, one in which the backbone is
+    frozen as one pass over all pictures, or one an epoch where features cannot be kept.
 
     Args:
-        spec: size, epochs and augmentation are taken from it.
+        spec: strategy, size, epochs and all that changes pictures are taken from it.
+        stages: names of the backbone's stages, stem first.
         num_train: images to train on.
         num_val: images to validate on.
-        backbone_learns: whether any stage of the backbone is trained.
     """
-    speeds = known_speeds()
-    backbone, size, epochs = spec.model.backbone, spec.images.size, spec.training.epochs
+    speeds, backbone, size = known_speeds(), spec.model.backbone, spec.images.size
     forward = speeds.get(f"{backbone}/{FORWARD}")
     train = speeds.get(f"{backbone}/{TRAIN_FULL}")
-    if forward is None or (backbone_learns and train is None):
+    phases = rate_plan(spec, stages, steps_per_epoch=1).phases
+    learning = [phase for phase in phases if phase.rates]
+    if forward is None or (learning and train is None):
         return None
     val_seconds = num_val / forward.at(size)
-    if backbone_learns and train is not None:
-        return epochs * (num_train / train.at(size) + val_seconds)
-    passes = 1 if spec.images.augmentation == "none" else epochs
-    return passes * (num_train / forward.at(size) + val_seconds)
+    seconds, moved = 0.0, False
+    for phase, first, last in phase_spans(phases, spec.training.epochs):
+        moved = moved or bool(phase.rates)
+        if phase.rates and train is not None:
+            seconds += (last - first + 1) * (num_train / train.at(size) + val_seconds)
+            continue
+        # An average of weights still changes after the backbone has been frozen again.
+        kept = same_every_epoch(spec) and not (moved and spec.training.ema_decay)
+        seconds += (1 if kept else last - first + 1) * (num_train / forward.at(size) + val_seconds)
+    return Estimate(seconds, at_most=_may_take_less(spec, stages, learning))
+
+
+def _may_take_less(spec: RunSpec, stages: Sequence[str], learning: Sequence[Phase]) -> bool:
+    few_weights = STRATEGIES[spec.strategy.name].select in ("norms", "biases") and bool(learning)
+    above_the_stem = any(stages[0] not in phase.rates for phase in learning)
+    return few_weights or above_the_stem or spec.training.early_stopping > 0

@@ -16,6 +16,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from engine.data.decode import decode_image
+from engine.data.loader import Batch
 from engine.data.manifest import Manifest
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError, TrainingError
@@ -177,11 +178,15 @@ def test_a_pair_starts_from_the_same_head(tiny_session: SetUp) -> None:
     assert any(not torch.equal(frozen[name], other[name]) for name in frozen)
 
 
+def batches_of(session: Session, epoch: int) -> Iterator[Batch]:
+    return session.sources(session.uses_features(0))[0].epoch(epoch)
+
+
 def test_a_pair_sees_the_same_batches(tiny_session: SetUp) -> None:
     def order(session: Session) -> list[list[list[int]]]:
         return [
             [[*positions_B.tolist(), *labels_B.tolist()] for _, labels_B, positions_B in batches]
-            for batches in (session.train.epoch(1), session.train.epoch(2))
+            for batches in (batches_of(session, 1), batches_of(session, 2))
         ]
 
     frozen = order(tiny_session())
@@ -201,7 +206,7 @@ def test_cached_features_are_what_the_backbone_gives(tiny_session: SetUp) -> Non
     direct.model.eval()
     with torch.inference_mode():
         for (features_BD, _, _), (images_BCHW, _, _) in zip(
-            cached.val.epoch(1), direct.val.epoch(1), strict=True
+            cached.sources(True)[1].epoch(1), direct.sources(False)[1].epoch(1), strict=True
         ):
             torch.testing.assert_close(features_BD, direct.model.backbone(images_BCHW))
 
@@ -332,12 +337,13 @@ def test_the_optimiser_is_the_one_asked_for(tiny_session: SetUp, name: str, kind
     session = tiny_session(
         {"optimiser.name": name, "optimiser.weight_decay": 0.02, "strategy.name": "full"}
     )
-    assert type(session.optimiser) is kind
-    assert {group["name"] for group in session.optimiser.param_groups} == {"backbone", "head"}
-    for group in session.optimiser.param_groups:
+    optimiser = session.learner.optimiser
+    assert type(optimiser) is kind
+    assert {group["name"] for group in optimiser.param_groups} == {*LITE0.stage_names, "head"}
+    for group in optimiser.param_groups:
         for parameter in group["params"]:
             assert group["weight_decay"] == (0.02 if parameter.ndim > 1 else 0.0)
-    held = [id(p) for group in session.optimiser.param_groups for p in group["params"]]
+    held = [id(p) for group in optimiser.param_groups for p in group["params"]]
     assert sorted(held) == sorted(id(parameter) for parameter in session.model.parameters())
 
 
@@ -483,7 +489,7 @@ def test_a_loss_that_is_no_number_ends_training_by_name(
     tiny_session: SetUp, value: float, name: str
 ) -> None:
     session = tiny_session()
-    session.criterion = SpoiledLoss(value, at_call=2)
+    session.learner.criterion = SpoiledLoss(value, at_call=2)
     with pytest.raises(TrainingError) as caught:
         run_epochs(session)
     message = str(caught.value)
@@ -498,13 +504,20 @@ def test_logits_that_are_no_numbers_in_validation_end_training(tiny_session: Set
         session.model.head[1].weight.fill_(math.nan)
     metrics = EpochMetrics(NUM_CLASSES, session.device)
     with pytest.raises(TrainingError, match="The validation loss became NaN in epoch 4"):
-        loop.evaluate(4, session.forward, session.val, session.criterion, metrics, session.reporter)
+        loop.evaluate(
+            4,
+            session.model.head,
+            session.sources(True)[1],
+            session.val_criterion,
+            metrics,
+            session.reporter,
+        )
 
 
 def test_the_best_epoch_before_a_nan_is_kept(
     tiny_folder: Path, tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = 2 * (STEPS_PER_EPOCH + 1)  # two epochs of three steps and one validation batch
+    calls = 2 * STEPS_PER_EPOCH  # training and validation have a loss each
     monkeypatch.setattr(nn, "CrossEntropyLoss", lambda **_: SpoiledLoss(math.nan, calls + 1))
     spec = tiny_spec(tiny_folder, {"training.epochs": 9})
     with pytest.raises(TrainingError, match="epoch 3, step 7"):
@@ -593,17 +606,17 @@ def test_the_data_sets_own_scale_is_measured_and_used(tiny_session: SetUp) -> No
             for item in session.manifest.train
         ]
     )
-    assert session.scale.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), rel=5e-3)
-    assert session.scale.std == pytest.approx(pixels.std(axis=(0, 1, 2)), rel=5e-3)
+    assert session.feed.scale.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), rel=5e-3)
+    assert session.feed.scale.std == pytest.approx(pixels.std(axis=(0, 1, 2)), rel=5e-3)
     run_epochs(session)
     session.checkpoint.write()
     _, header = load_checkpoint(session.checkpoint.file)
-    assert (header.mean, header.std) == (session.scale.mean, session.scale.std)
+    assert (header.mean, header.std) == (session.feed.scale.mean, session.feed.scale.std)
 
 
 def test_bars_are_not_measured(tiny_session: SetUp) -> None:
     padded, squashed = (
-        tiny_session({"images.normalisation": "dataset", "images.fit": fit}).scale
+        tiny_session({"images.normalisation": "dataset", "images.fit": fit}).feed.scale
         for fit in ("pad", "squash")
     )
     assert padded == squashed

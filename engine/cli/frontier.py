@@ -1,0 +1,167 @@
+"""`thaw frontier`: one model at every depth of fine-tuning."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
+from engine.cli.settings import (
+    RecipeOption,
+    SetOption,
+    SpecOption,
+    assignments,
+    build_spec,
+    recipe_settings,
+    setting_option,
+)
+from engine.data.folders import find_images
+from engine.insight.frontier import DepthPoint, Frontier, frontier, frontier_specs
+from engine.runs.queue import enqueue, tend
+from engine.runs.store import Run, Store
+from engine.strategies import STRATEGIES
+
+POLL_SECONDS = 0.25
+TEND_SECONDS = 3.0
+
+
+@app.command("frontier")
+def run_frontier(
+    data: Annotated[str | None, setting_option("data.folder", "--data")] = None,
+    val: Annotated[str | None, setting_option("data.val_folder", "--val")] = None,
+    backbone: Annotated[str | None, setting_option("model.backbone")] = None,
+    weights: Annotated[str | None, setting_option("model.weights")] = None,
+    epochs: Annotated[int | None, setting_option("training.epochs")] = None,
+    image_size: Annotated[int | None, setting_option("images.size", "--image-size")] = None,
+    fit: Annotated[str | None, setting_option("images.fit")] = None,
+    augmentation: Annotated[str | None, setting_option("images.augmentation")] = None,
+    batch_size: Annotated[int | None, setting_option("training.batch_size")] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning rate, the same at all depths. Default: "
+            f"{STRATEGIES['partial'].default_lr:g}, or that of the recipe or spec."
+        ),
+    ] = None,
+    seed: Annotated[int | None, setting_option("seed")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs at each depth.")] = 1,
+    settings: SetOption = None,
+    recipe: RecipeOption = None,
+    spec: SpecOption = None,
+    json_output: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Train the same model with its last 0, 1, 2, ... and all of its stages learning.
+
+    All else is shared, the learning rate too: accuracy, time and memory against depth show where
+    fine-tuning deeper stops paying. Ctrl-C stops what is left; what was finished is printed.
+
+    Example: `thaw frontier --data photos --epochs 5 --image-size 128`
+    """
+    options: dict[str, Any] = {
+        "data.folder": data,
+        "data.val_folder": val,
+        "model.backbone": backbone,
+        "model.weights": weights,
+        "training.epochs": epochs,
+        "images.size": image_size,
+        "images.fit": fit,
+        "images.augmentation": augmentation,
+        "training.batch_size": batch_size,
+        "optimiser.lr": lr,
+        "seed": seed,
+    }
+    given = {path: value for path, value in options.items() if value is not None}
+    given |= assignments(settings) | {"strategy.name": "partial"}
+    base = build_spec(spec, recipe_settings(recipe) | given)
+    find_images(
+        Path(base.data.folder), Path(base.data.val_folder) if base.data.val_folder else None
+    )
+    store = Store()
+    runs = enqueue(store, frontier_specs(base, seeds))
+    _follow(store, runs, quiet=json_output)
+    found = frontier(store, runs[0].group_id)
+    if json_output:
+        print_json(found.to_dict())
+    else:
+        _show(found)
+    sys.exit(0 if all(run.status == "finished" for run in found.runs) else 1)
+
+
+def _follow(store: Store, runs: list[Run], quiet: bool) -> None:
+    """Shows on stderr how far the runs are, until all have ended.
+
+    The first Ctrl-C asks all that are left to stop; a second one leaves them to themselves.
+    """
+    stderr = Console(stderr=True, quiet=quiet, markup=False)
+    asked, tended = False, 0.0
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} runs"),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=quiet,
+    ) as progress:
+        bar = progress.add_task("waiting", total=len(runs))
+        while True:
+            try:
+                if time.monotonic() - tended > TEND_SECONDS:
+                    tended = time.monotonic()
+                    tend(store)
+                now = [store.run(run.id) for run in runs]
+                left = [run for run in now if run.is_active]
+                going_on = next((run.name for run in left if run.status != "queued"), "waiting")
+                progress.update(bar, completed=len(now) - len(left), description=going_on)
+                if not left:
+                    return
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                if asked:
+                    raise
+                asked = True
+                stderr.print("Stopping; press Ctrl-C again to leave the runs going on.")
+                # From the end, so that none that waits takes the place of one that was stopped.
+                for run in reversed(runs):
+                    store.request_stop(run.id)
+
+
+def _show(found: Frontier) -> None:
+    table = Table("k", "stage added", box=None)
+    for heading in ("val accuracy", "time", "peak memory", "parameters trained"):
+        table.add_column(heading, justify="right")
+    for heading in ("status", "runs"):
+        table.add_column(heading)
+    for point in found.points:
+        table.add_row(*_row(found, point))
+    console.print(table)
+    for warning in found.warnings:
+        console.print(warning, style="yellow", soft_wrap=True)
+    console.print(found.sentence, soft_wrap=True, highlight=False)
+    quickest = found.quickest_as_good
+    if quickest is not None and quickest is not found.best:
+        console.print(
+            f"Quickest of those within chance of it: {found.words(quickest.depth)}, in "
+            f"{seconds(quickest.seconds)}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _row(found: Frontier, point: DepthPoint) -> tuple[str, ...]:
+    memory, trained = point.peak_memory_mib, point.trained_parameters
+    return (
+        f"{point.depth}{' *' if point is found.best else ''}",
+        point.stage or "none: the head alone",
+        percent(point.accuracy),
+        seconds(point.seconds),
+        "–" if memory is None else f"{memory:,.0f} MiB",
+        "–" if trained is None else f"{trained:,}",
+        point.status,
+        " ".join(one.run.id for one in point.reports),
+    )

@@ -1,0 +1,59 @@
+"""How pictures are prepared."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.fields import Part, about
+
+Fit = Literal["crop", "squash", "pad"]
+Augmentation = Literal["none", "flip", "standard", "rand", "trivial"]
+Normalisation = Literal["backbone", "rescale", "dataset"]
+
+
+class ImageSpec(Part):
+    """How a picture becomes the square that the backbone sees."""
+
+    size: Annotated[int, Field(ge=32, le=1024)] = Field(
+        224,
+        description="Side of the square; larger sees more detail and costs time with its square.",
+        json_schema_extra=about("Image size", "px"),
+    )
+    fit: Fit = Field(
+        "crop",
+        description="How a picture is fitted to the square; try all three, it often decides more "
+        "than any other slider.",
+        json_schema_extra=about(
+            "Fit",
+            crop="keep the shape, cut off what sticks out: usually best on photos",
+            squash="show all of it, shape distorted: often best on drawings",
+            pad="show all of it, shape kept, grey bars at the sides",
+        ),
+    )
+    augmentation: Augmentation = Field(
+        "none",
+        description="Random changes to each training picture in each epoch; they curb overfitting "
+        "but a frozen backbone must then be run again in every epoch.",
+        json_schema_extra=about(
+            "Augmentation",
+            none="every epoch sees the same pictures; a frozen backbone runs only once",
+            flip="mirrored left to right at random",
+            standard="random crop of 60 to 100 % of the area, mirrored, colours jittered",
+            rand="mirrored, then two random changes of medium strength (RandAugment, Cubuk et al. "
+            "2020)",
+            trivial="mirrored, then one random change of any strength (TrivialAugment, Müller & "
+            "Hutter 2021)",
+        ),
+    )
+
+    normalisation: Normalisation = Field(
+        "backbone",
+        description="How pixel values are scaled; a backbone knows only the scale that it was "
+        "pre-trained with.",
+        json_schema_extra=about(
+            "Normalisation",
+            backbone="mean and standard deviation of the pre-training: the right one",
+            rescale="to 0..1 and no further, as simple tutorials do",
+            dataset="mean and standard deviation of your own training images",
+        ),
+    )

@@ -1,0 +1,91 @@
+"""The end of a run whose kept model is a blend of its weights before and after fine-tuning.
+
+Source: WiSE-FT (Wortsman et al. 2022). Shapes: N validation images, K classes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from engine.training.checkpoint import BestCheckpoint, CheckpointHeader
+from engine.training.curves import END_FILE, START_FILE, save_curve
+from engine.training.interpolate import ALPHAS, blend, interpolation_curve
+from engine.training.loop import evaluate
+from engine.training.metrics import EpochMetrics
+from engine.training.predictions import Predictions
+from engine.training.session import Session
+
+
+def keep_start(session: Session, epoch: int) -> None:
+    """Writes the weights from which the last phase starts, where the strategy blends them."""
+    last = session.learner.rates.plan.phases[-1]
+    if session.strategy.blend is None or epoch != last.start_epoch or epoch == 1:
+        return
+    session.blend_start = _copy(session.judged)
+    accuracy = session.outcome.best_val_accuracy or 0.0
+    _write(session, START_FILE, epoch - 1, accuracy)
+
+
+def blend_and_judge(session: Session) -> None:
+    """Measures the blends of start and end, and keeps the one that the spec asks for.
+
+    The weights at the end are those of the last epoch, not of the best, so that nothing but
+    `alpha` is chosen. A run that stopped before its last phase keeps its best epoch.
+
+    Raises:
+        StopTrainingError: the run was asked to stop.
+        TrainingError: a blend gives logits that are no finite numbers.
+    """
+    start = session.blend_start
+    if session.strategy.blend is None or start is None:
+        return
+    epoch = session.spec.training.epochs
+    alpha = session.strategy.blend(session.spec.strategy)
+    end = _copy(session.judged)
+    _, accuracies = _judge(session, session.judged, epoch)
+    _write(session, END_FILE, epoch, accuracies["val/accuracy"])
+    alphas = sorted({*ALPHAS, alpha})
+    curve = interpolation_curve(
+        session.judged,
+        start,
+        end,
+        lambda model: _judge(session, model, epoch)[1]["val/accuracy"],
+        alphas,
+    )
+    save_curve(session.folder, curve, alpha)
+    session.judged.load_state_dict(blend(start, end, alpha))
+    logits_NK, metrics = _judge(session, session.judged, epoch)
+    accuracy = metrics["val/accuracy"]
+    header = CheckpointHeader.of(
+        session.spec, session.manifest.classes, epoch, accuracy, session.feed.scale
+    )
+    session.checkpoint.take(header, session.moved)
+    Predictions.of_logits(session.manifest, logits_NK, epoch).save(session.folder)
+    session.outcome.blend = {"alpha": alpha, **metrics}
+    session.outcome.best_val_accuracy = accuracy
+    session.outcome.best_epoch = epoch
+    session.outcome.note = (
+        f"kept the blend of {100 * alpha:.0f} % new and {100 - 100 * alpha:.0f} % old weights: "
+        f"{100 * accuracy:.1f} % right"
+    )
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _write(session: Session, file: str, epoch: int, accuracy: float) -> None:
+    kept = BestCheckpoint(session.folder / file, session.judged)
+    header = CheckpointHeader.of(
+        session.spec, session.manifest.classes, epoch, accuracy, session.feed.scale
+    )
+    kept.take(header, set(session.model.backbone.stages))
+    kept.write()
+
+
+@torch.inference_mode()
+def _judge(session: Session, model: nn.Module, epoch: int) -> tuple[Tensor, dict[str, float]]:
+    model.eval()
+    metrics = EpochMetrics(len(session.manifest.classes), session.device)
+    _, val_source = session.feed.pictures()
+    logits_NK = evaluate(epoch, model, val_source, session.val_criterion, metrics, session.reporter)
+    return logits_NK, metrics.result("val")

@@ -1,0 +1,233 @@
+"""Everything that a run works with, set up from its spec."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+
+from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
+from engine.events import Value
+from engine.files import write_text
+from engine.models.classifier import Classifier, build_classifier, count_parameters
+from engine.models.lora import add_adapters
+from engine.spec import Act, BatchNormMode, RunSpec
+from engine.strategies import STRATEGIES, Strategy
+from engine.training.balance import class_weights
+from engine.training.checkpoint import BestCheckpoint
+from engine.training.device import choose_device
+from engine.training.feeding import Feed
+from engine.training.loop import Forward, Learner
+from engine.training.mixing import Mixer
+from engine.training.optimisers import build_optimiser
+from engine.training.plan import rate_plan, same_every_epoch
+from engine.training.pull import PullToStart
+from engine.training.rates import Rates
+from engine.training.reporter import Preparation, Reporter
+from engine.training.sources import Source
+
+WEIGHTS_FILE = "weights.json"
+CHECKPOINT_FILE = "best.safetensors"
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: finished, or stopped by a person.
+        best_epoch: with the highest validation accuracy, the first of equals; 0 where no epoch was
+            completed.
+        best_val_accuracy: fraction; None where no epoch was completed.
+        seconds: from the first image looked at to the last file written.
+        cpu_seconds: that the training process kept processors busy in that time; other processes
+            on the machine hardly change it.
+        note: why it ended before its last epoch, if it did.
+        blend: metrics of the kept model and its `alpha`, where it is a blend of two others.
+    """
+
+    status: Literal["finished", "stopped"] = "finished"
+    best_epoch: int = 0
+    best_val_accuracy: float | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    note: str = ""
+    blend: dict[str, float] | None = None
+
+
+@dataclass
+class Session:
+    """A run that has been set up.
+
+    Attributes:
+        spec: decides everything.
+        manifest: the images.
+        strategy: that the spec names.
+        model: learns.
+        learner: takes the steps.
+        val_criterion: the loss on validation images, without weights of classes.
+        feed: gives batches.
+        device: where all is computed.
+        reporter: is told what happens.
+        checkpoint: keeps the best weights.
+        folder: the run's own.
+        started: perf_counter seconds.
+        moved: stages that have learnt at any time so far.
+        blend_start: weights from which the last phase started, where they are to be blended.
+        waiting: acts that are still to be applied, in order.
+        outcome: so far.
+    """
+
+    spec: RunSpec
+    manifest: Manifest
+    strategy: Strategy
+    model: Classifier
+    learner: Learner
+    val_criterion: nn.Module
+    feed: Feed
+    device: torch.device
+    reporter: Reporter
+    checkpoint: BestCheckpoint
+    folder: Path
+    started: float
+    moved: set[str] = field(default_factory=set)
+    blend_start: dict[str, Tensor] | None = None
+    waiting: list[Act] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def judged(self) -> Classifier:
+        """The model whose weights are validated and kept: the average where there is one."""
+        average = self.learner.average
+        return self.model if average is None else average.module
+
+    def trainable(self, step: int) -> dict[str, float]:
+        """Returns the stages that learn after `step` steps, with factors on their rate."""
+        return self.learner.rates.stage_factors(self.learner.rates.plan.phase(step))
+
+    @property
+    def batch_norm(self) -> BatchNormMode:
+        """What BatchNorm's statistics do, the strategy counted in."""
+        mode = self.spec.training.batch_norm
+        return "frozen" if mode == "follow" and not self.strategy.moves_statistics else mode
+
+    def uses_features(self, step: int) -> bool:
+        """Returns whether the epoch that begins after `step` steps runs on features."""
+        lags = self.learner.average is not None and bool(self.moved)
+        return not self.trainable(step) and same_every_epoch(self.spec) and not lags
+
+    def sources(self, features: bool) -> tuple[Source, Source, Forward, Forward]:
+        """Returns training and validation batches, and what to run on each."""
+        if features:
+            return *self.feed.features(self.model.backbone), self.model.head, self.judged.head
+        return *self.feed.pictures(), self.model, self.judged
+
+
+def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> Session:
+    """Returns a session that is ready for its first epoch; features are computed by then."""
+    device = choose_device(spec.device)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    manifest = _manifest(spec, folder, reporter)
+    strategy = STRATEGIES[spec.strategy.name]
+    model = _model(spec, manifest, strategy, folder).to(
+        device,
+        memory_format=torch.channels_last,  # type: ignore[call-overload]
+    )
+    labels_N = [item.label for item in manifest.train]
+    smoothing = spec.training.label_smoothing
+    weighted = spec.training.class_balance == "loss"
+    weights_K = class_weights(labels_N, len(manifest.classes)).to(device) if weighted else None
+    feed = Feed(spec, manifest, model.backbone.record, device, reporter)
+    plan = rate_plan(spec, tuple(model.backbone.stages), feed.num_batches)
+    optimiser = build_optimiser(spec.optimiser, model, decays=strategy.pull is None)
+    decay = spec.training.ema_decay
+    average = ModelEmaV3(model, decay=decay, use_warmup=True) if decay else None
+    learner = Learner(
+        model=model,
+        criterion=nn.CrossEntropyLoss(weight=weights_K, label_smoothing=smoothing),
+        optimiser=optimiser,
+        rates=Rates(optimiser, plan),
+        mixer=Mixer(spec.training, len(manifest.classes), spec.seed),
+        penalty=None if strategy.pull is None else PullToStart(strategy.pull(spec.strategy), model),
+        clip_norm=spec.training.clip_norm,
+        average=average,
+    )
+    session = Session(
+        spec=spec,
+        manifest=manifest,
+        strategy=strategy,
+        model=model,
+        learner=learner,
+        val_criterion=nn.CrossEntropyLoss(label_smoothing=smoothing),
+        feed=feed,
+        device=device,
+        reporter=reporter,
+        checkpoint=BestCheckpoint(
+            folder / CHECKPOINT_FILE, model if average is None else average.module
+        ),
+        folder=folder,
+        started=started,
+        waiting=list(spec.steering),
+    )
+    model.set_trainable(session.trainable(0))
+    reporter.emit("progress", 0, 0, _facts(session))
+    if session.uses_features(0):
+        feed.features(model.backbone)
+    return session
+
+
+def _model(spec: RunSpec, manifest: Manifest, strategy: Strategy, folder: Path) -> Classifier:
+    model = build_classifier(spec.model, len(manifest.classes), spec.seed, spec.images.size)
+    write_text(folder / WEIGHTS_FILE, json.dumps(model.backbone.origin.to_dict(), indent=1))
+    if strategy.adapters is not None:
+        adapters = strategy.adapters(spec.strategy)
+        add_adapters(model.backbone.network, adapters.rank, adapters.scale, spec.seed)
+    model.select(strategy.select)
+    return model
+
+
+def _manifest(spec: RunSpec, folder: Path, reporter: Reporter) -> Manifest:
+    preparation: Preparation | None = None
+    seen = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal preparation, seen
+        preparation = preparation or Preparation(reporter, "checking pictures", total)
+        preparation.advance(done - seen)
+        seen = done
+
+    manifest = build_manifest(spec.data, tell)
+    write_text(folder / MANIFEST_FILE, json.dumps(manifest.to_dict(), indent=1))
+    return manifest
+
+
+def _facts(session: Session) -> dict[str, Value]:
+    manifest, model, plan = session.manifest, session.model, session.learner.rates.plan
+    ever = {name for phase in plan.phases for name in phase.trainable}
+    learning = sum(p.numel() for name in ever for p in model.learning[name])
+    curve: dict[str, Any] = {
+        "epochs": [round(epoch, 4) for epoch in plan.curve().epochs],
+        "head": [float(f"{rate:.5g}") for rate in plan.curve().head],
+        "backbone": [None if r is None else float(f"{r:.5g}") for r in plan.curve().backbone],
+    }
+    return {
+        "task": "ready",
+        "steps_per_epoch": plan.steps_per_epoch,
+        "classes": len(manifest.classes),
+        "train_images": len(manifest.train),
+        "val_images": len(manifest.val),
+        "left_out": len(manifest.left_out),
+        "fingerprint": manifest.fingerprint,
+        "trainable_parameters": learning + count_parameters(model.head),
+        "total_parameters": count_parameters(model),
+        "weights": model.backbone.origin.sentence,
+        "planned_rates": json.dumps(curve),
+        "device": torch.cuda.get_device_name(session.device)
+        if session.device.type == "cuda"
+        else "CPU",
+        "prepared_seconds": time.perf_counter() - session.started,
+    }
