@@ -38,7 +38,7 @@ def blend_and_judge(session: Session) -> None:
     start = session.blend_start
     if session.strategy.blend is None or start is None:
         return
-    epoch = session.spec.training.epochs
+    epoch = session.epoch
     alpha = session.strategy.blend(session.spec.strategy)
     end = _copy(session.judged)
     _, accuracies = _judge(session, session.judged, epoch)

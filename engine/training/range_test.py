@@ -1,10 +1,11 @@
 """What a learning-rate range test found, and what follows from its curve. No torch is imported.
 
 Source: the range test is Smith's (2015, "Cyclical Learning Rates for Training Neural Networks");
-smoothing, limits and the three rules are fastai's (Howard & Gugger 2020), whose default is `valley`.
+smoothing, limits and the three rules are those of fastai (Howard & Gugger 2020), which suggests the
+`valley` by default.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import TrainingError
+from engine.strategies import Phase
 
 Group = Literal["head", "backbone"]
 Rule = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
@@ -73,6 +75,15 @@ class RangeTest:
             ) from error
 
 
+def tested_stages(phases: Iterable[Phase]) -> dict[str, float]:
+    """Returns the stages that learn in any phase, each with its greatest factor."""
+    factors: dict[str, float] = {}
+    for phase in phases:
+        for name, factor in phase.rates.items():
+            factors[name] = max(factor, factors.get(name, 0.0))
+    return factors
+
+
 class RunningMean:
     """A loss smoothed as it comes: an exponential mean, without bias towards its start at 0."""
 
@@ -113,7 +124,8 @@ def tenth_of_minimum(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) 
 def valley(rates: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float:
     """Returns the rate in the middle of the longest fall.
 
-    A fall is a run of points each lower than the one before, other points in between left out.
+    A fall is a run of points each lower than the one before, other points in between left out. Its
+    middle is half of its length back from its end.
     """
     num_points = len(smoothed)
     length = np.ones(num_points, dtype=int)

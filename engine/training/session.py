@@ -76,6 +76,7 @@ class Session:
         checkpoint: keeps the best weights.
         folder: the run's own.
         started: perf_counter seconds.
+        epoch: the present one, counted from 1; 0 before the first.
         moved: stages that have learnt at any time so far.
         blend_start: weights from which the last phase started, where they are to be blended.
         waiting: acts that are still to be applied, in order.
@@ -94,6 +95,7 @@ class Session:
     checkpoint: BestCheckpoint
     folder: Path
     started: float
+    epoch: int = 0
     moved: set[str] = field(default_factory=set)
     blend_start: dict[str, Tensor] | None = None
     waiting: list[Act] = field(default_factory=list)

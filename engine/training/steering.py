@@ -24,10 +24,14 @@ def begin_epoch(session: Session, epoch: int) -> bool:
 def steer(session: Session, epoch: int, step: int, features: bool) -> None:
     """Applies the acts that are due before a step.
 
-    A stage that is set free while the epoch runs on features waits for the next epoch.
+    Whether a stage learns waits for the next epoch where this one runs on features.
     """
+    if (step - 1) % session.learner.rates.plan.steps_per_epoch == 0:
+        # The epoch has just begun with all that was due. What came since waits for the second
+        # step: a replay knows steps only, and would begin the epoch with it.
+        return
     acts = _due(session, step)
-    later = [act for act in acts if features and act.kind == "unfreeze"]
+    later = [act for act in acts if features and act.kind != "lr"]
     now = [act for act in acts if act not in later]
     session.waiting = [*later, *session.waiting]
     for act in now:

@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.data.manifest import MANIFEST_FILE
 from engine.events import Value
 from engine.spec import RunSpec
+from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import peak_memory_mib
@@ -81,7 +82,9 @@ def run_epochs(session: Session) -> None:
     for epoch in range(1, spec.epochs + 1):
         keep_start(session, epoch)
         _run_epoch(session, epoch, log)
-        since_best = epoch - session.outcome.best_epoch
+        # A phase that has just begun is given its time.
+        phase_start = phase_at(session.learner.rates.plan.phases, epoch).start_epoch
+        since_best = epoch - max(session.outcome.best_epoch, phase_start - 1)
         if spec.early_stopping and since_best >= spec.early_stopping and epoch < spec.epochs:
             session.outcome.note = (
                 f"stopped early: no better validation accuracy in {since_best} epochs"
@@ -91,6 +94,7 @@ def run_epochs(session: Session) -> None:
 
 def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
     epoch_started = time.perf_counter()
+    session.epoch = epoch
     features = begin_epoch(session, epoch)
     train_source, val_source, forward, judged_forward = session.sources(features)
     session.model.train_stages(session.trainable(_steps_before(session, epoch)), session.batch_norm)

@@ -137,12 +137,12 @@ def test_the_pull_is_half_the_squared_distance() -> None:
     model.set_trainable(tuple(model.backbone.stages))
     penalty = PullToStart(Pull(backbone=0.5, head=0.2), model)
     head = sum(float(p.detach().square().sum()) for p in model.head.parameters())
-    assert float(penalty()) == pytest.approx(0.5 * 0.2 * head, rel=1e-5)
+    assert float(penalty().detach()) == pytest.approx(0.5 * 0.2 * head, rel=1e-5)
     weight = model.backbone.network.get_parameter("conv1.weight")
     with torch.no_grad():
         weight.add_(0.1)
     away = 0.5 * 0.5 * 0.01 * weight.numel()
-    assert float(penalty()) == pytest.approx(0.5 * 0.2 * head + away, rel=1e-4)
+    assert float(penalty().detach()) == pytest.approx(0.5 * 0.2 * head + away, rel=1e-4)
 
 
 def test_a_strong_pull_keeps_weights_near_their_start(tiny_folder: Path, tmp_path: Path) -> None:
@@ -195,8 +195,8 @@ def test_mixing_depends_on_seed_and_step_alone(kind: dict[str, float]) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
     assert torch.equal(mixed(0, 1), first)
-    assert not torch.equal(mixed(0, 2), first)
-    assert not torch.equal(mixed(1, 1), first)
+    assert any(not torch.equal(mixed(0, step), first) for step in (2, 3, 4))
+    assert any(not torch.equal(mixed(seed, 1), first) for seed in (1, 2, 3))
 
 
 def test_without_mixing_nothing_is_touched() -> None:
@@ -285,7 +285,10 @@ def test_stochastic_depth_of_timm_skips_in_training_only(backbone: str) -> None:
         assert torch.equal(still.eval()(images), skipping.eval()(images))
         skipping.train()
         for module in skipping.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.Dropout):
+            if isinstance(module, nn.BatchNorm2d):
+                # timm's ResNets begin with branches that add nothing, which none would miss.
+                nn.init.ones_(module.weight)
+            if isinstance(module, nn.BatchNorm2d | nn.Dropout):
                 module.eval()
         torch.manual_seed(0)
         first = skipping(images)
