@@ -163,7 +163,8 @@ def _as_torchvision(
     return tensors
 
 
-@torch.inference_mode()
+# Not inference_mode: ConViT keeps a tensor from its first pass, which a gradient passes through.
+@torch.no_grad()
 def num_features_of(network: nn.Module, size: int) -> int:
     """Returns D of the features (B, D) that a network without a classifier gives.
 

@@ -11,6 +11,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
+from engine.errors import SpecError
 from engine.events import Value
 from engine.files import write_text
 from engine.models.classifier import Classifier, build_classifier, count_parameters
@@ -189,6 +190,11 @@ def _model(spec: RunSpec, manifest: Manifest, strategy: Strategy, folder: Path) 
         adapters = strategy.adapters(spec.strategy)
         add_adapters(model.backbone.network, adapters.rank, adapters.scale, spec.seed)
     model.select(strategy.select)
+    if strategy.select != "all" and not any(model.learning.values()):
+        raise SpecError(
+            f"strategy.name is {strategy.name!r}, but {spec.model.backbone} has no "
+            f"{strategy.select} that could learn; choose another strategy or backbone."
+        )
     return model
 
 

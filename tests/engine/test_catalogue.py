@@ -1,12 +1,16 @@
 """The catalogue: every model of both libraries is in it, described or refused with a reason."""
 
+from typing import get_args
+
 import pytest
 import timm
 from torchvision import models
 
 from engine.errors import SpecError
 from engine.models import catalogue
+from engine.models.backbone import build_backbone
 from engine.models.catalogue import (
+    Select,
     UnknownBackboneError,
     backbone_names,
     backbone_record,
@@ -15,6 +19,8 @@ from engine.models.catalogue import (
     search,
 )
 from engine.models.describe import describe
+from engine.models.lora import add_adapters
+from engine.models.select import selected_parameters
 from engine.spec import ModelSpec
 
 
@@ -56,6 +62,10 @@ def test_every_record_can_be_shown_and_used() -> None:
         assert record.stages[0].name == "stem", record.name
         assert len(set(record.stage_names)) == len(record.stages), record.name
         assert all(stage.label and stage.num_parameters > 0 for stage in record.stages), record.name
+        for stage in record.stages:
+            assert 0 <= stage.num_norm <= stage.num_parameters, record.name
+            assert 0 <= stage.num_bias <= stage.num_parameters, record.name
+            assert stage.lora_unit >= 0, record.name
         assert 32 <= record.default_size <= 1024, record.name
         assert all(value > 0 for value in record.std), record.name
         assert 0.5 < record.crop_fraction <= 1.15, record.name
@@ -131,6 +141,39 @@ def test_cost_grows_with_the_area() -> None:
     record = backbone_record("torchvision/resnet50")
     assert record.gmacs == pytest.approx(4.089)
     assert record.gmacs_at(448) == pytest.approx(4 * 4.089)
+
+
+@pytest.mark.parametrize("select", get_args(Select))
+@pytest.mark.parametrize(
+    "name", ["efficientnet_lite0", "torchvision/resnet18", "timm/vit_tiny_patch16_224"]
+)
+def test_counts_are_those_of_the_network_itself(name: str, select: Select) -> None:
+    rank = 3
+    backbone = build_backbone(name, weights="random")
+    add_adapters(backbone.network, rank, scale=1.0, seed=0)
+    selected = selected_parameters(backbone, select)
+    counted = {stage: sum(p.numel() for p in held) for stage, held in selected.items()}
+    record = backbone_record(name)
+    assert {s: record.count(select, rank, [s]) for s in record.stage_names} == counted
+    assert record.count(select, rank, record.stage_names) == sum(counted.values()) > 0
+    some = record.stage_names[1::2]
+    assert record.count(select, rank, some) == sum(counted[stage] for stage in some)
+    assert record.count(select, rank, []) == 0
+
+
+def test_only_adapters_grow_with_their_rank() -> None:
+    record = backbone_record("torchvision/resnet18")
+    stages = record.stage_names
+    assert record.count("adapters", 16, stages) == 16 * record.count("adapters", 1, stages) > 0
+    for select in ("all", "norms", "biases"):
+        assert record.count(select, 16, stages) == record.count(select, 1, stages)
+
+
+def test_networks_without_norms_are_known() -> None:
+    for name, has_norms in [("vgg11", False), ("vgg11_bn", True), ("timm/nfnet_f0", False)]:
+        record = backbone_record(name)
+        assert bool(record.count("norms", 1, record.stage_names)) == has_norms
+        assert record.count("biases", 1, record.stage_names) > 0
 
 
 @pytest.mark.parametrize(

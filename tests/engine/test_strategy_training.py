@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.errors import SpecError
 from engine.events import Kind, Value
 from engine.models.classifier import Classifier
 from engine.strategies import STRATEGIES
@@ -150,3 +151,13 @@ def test_the_checkpoint_is_the_model_that_was_validated(
     found = torch.cat(logits).softmax(dim=1)
     expected = torch.from_numpy(kept.probabilities_NK)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("strategy", "kind"), [("norm_only", "norms")])
+def test_a_backbone_with_nothing_to_learn_says_so(
+    strategy: str, kind: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    settings = {"strategy.name": strategy, "model.backbone": "torchvision/alexnet"}
+    spec = tiny_spec(tiny_folder, settings | {"model.weights": "random"})
+    with pytest.raises(SpecError, match=f"alexnet.* has no {kind} that could learn; choose"):
+        set_up(spec, tmp_path, Recorder(), 0.0)
