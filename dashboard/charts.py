@@ -13,6 +13,8 @@ from engine.events import MetricEvent
 from engine.models.catalogue import StageRecord
 
 Against = Literal["epochs", "seconds"]
+# Places on an act's line at which the pointer finds its sentence.
+MARK_POINTS = 9
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Curve:
         label: what the legend says.
         colour: of its lines.
         epochs: its epoch events, in order.
+        acts: its act events, in order: what was steered while it went on.
     """
 
     label: str
     colour: str
     epochs: Sequence[MetricEvent]
+    acts: Sequence[MetricEvent] = ()
 
     def points(self, metric: str, against: Against) -> tuple[list[float], list[float]]:
         """Returns x and y of a metric against epochs or seconds since the run's first image."""
@@ -36,6 +40,21 @@ class Curve:
             for event in self.epochs
         ]
         return xs, [float(event.values[metric] or 0.0) for event in self.epochs]
+
+    def act_marks(self, against: Against) -> list[tuple[float, str]]:
+        """Returns where each act lies, and what it was; none before the first epoch is told."""
+        if not self.epochs:
+            return []
+        first = self.epochs[0]
+        steps_per_epoch = first.step / first.epoch
+        started = first.time - float(first.values["elapsed_seconds"] or 0.0)
+        return [
+            (
+                act.step / steps_per_epoch if against == "epochs" else act.time - started,
+                f"epoch {act.epoch}: {act.values['sentence']}",
+            )
+            for act in self.acts
+        ]
 
 
 def accuracy_figure(curves: Sequence[Curve], against: Against) -> go.Figure:
@@ -85,6 +104,7 @@ def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str
                 marker={"size": 6 if split == "val" else 3},
                 opacity=1.0 if split == "val" else 0.7,
             )
+        _mark_acts(figure, curve, against)
     unit = "epochs" if against == "epochs" else "seconds since the run's first image"
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -92,8 +112,30 @@ def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         xaxis={"title": unit, "rangemode": "tozero", "automargin": True},
         yaxis={"title": y_title, "automargin": True},
+        # Acts are lines from bottom to top, whatever the values are.
+        yaxis2={"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False},
     )
     return figure
+
+
+def _mark_acts(figure: go.Figure, curve: Curve, against: Against) -> None:
+    """Draws a dotted line for each act, with its sentence wherever the pointer is near it."""
+    marks = curve.act_marks(against)
+    if not marks:
+        return
+    heights = [*np.linspace(0.0, 1.0, MARK_POINTS).tolist(), None]
+    figure.add_scatter(
+        x=[x for x, _ in marks for _ in heights],
+        y=heights * len(marks),
+        text=[sentence for _, sentence in marks for _ in heights],
+        name=f"{curve.label}, steered",
+        legendgroup=curve.label,
+        showlegend=False,
+        hoverinfo="text+name",
+        yaxis="y2",
+        mode="lines",
+        line={"color": curve.colour, "width": 1.6, "dash": "dot"},
+    )
 
 
 def confusion_figure(

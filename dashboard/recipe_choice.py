@@ -4,37 +4,31 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.optimiser_choice import BACKBONE_LR, OTHER, OTHERS
+from engine.data.facts import DataFacts, data_facts
+from engine.errors import DataError
 from engine.recipes import RECIPES, Recipe
-from engine.spec import field_info
+from engine.spec import DataSpec, RunSpec, field_info
 from engine.strategies import STRATEGIES
 
-# Every setting that has a control, by dotted name; the learning rate has one a strategy.
-CONTROLS = (
-    "model.backbone",
-    "model.weights",
-    "model.head",
-    "model.hidden_units",
-    "model.dropout",
-    "images.size",
-    "images.fit",
-    "images.normalisation",
-    "images.augmentation",
-    "optimiser.name",
-    "optimiser.weight_decay",
-    "optimiser.schedule",
-    "optimiser.decay_rate",
-    "optimiser.decay_steps",
-    "optimiser.staircase",
-    "training.epochs",
-    "training.batch_size",
-    "training.label_smoothing",
-    "training.early_stopping",
-    "seed",
+# Settings that have no control here: what a page chooses first, and what only a run decides.
+ELSEWHERE = ("strategy.name", "optimiser.lr", "steering", "device")
+# Every setting that has a control, by dotted name; the learning rate has one a strategy, as have
+# the settings of strategies.
+CONTROLS = tuple(
+    path
+    for path in RunSpec(data=DataSpec(folder=".")).flat()
+    if path not in ELSEWHERE and not path.startswith("data.")
 )
 
 
-def recipe_choice(page: str) -> None:
-    """Shows a button a recipe; a click sets the page's controls, which can then be changed."""
+def recipe_choice(page: str, data: DataSpec | None) -> None:
+    """Shows a button a recipe; a click sets the page's controls, which can then be changed.
+
+    Args:
+        page: prefix of the state keys.
+        data: that was chosen, which some recipes adapt to; None where there is none yet.
+    """
     with st.expander("Start from a recipe", icon=":material/menu_book:"):
         st.caption("One click fills every control below; change what you like afterwards.")
         columns = st.columns(2)
@@ -44,7 +38,7 @@ def recipe_choice(page: str) -> None:
                 key=f"{page}.recipe.{recipe.name}",
                 help=recipe.sentence,
                 on_click=fill,
-                args=(page, recipe),
+                args=(page, recipe, data),
                 width="stretch",
             )
     if filled := st.session_state.get(f"{page}.recipe"):
@@ -52,14 +46,48 @@ def recipe_choice(page: str) -> None:
         st.caption(f"Filled from **{recipe.label}**. {recipe.sentence}")
 
 
-def fill(page: str, recipe: Recipe) -> None:
-    """Sets every control of the page: to the recipe's value, or to the spec's default."""
+def fill(page: str, recipe: Recipe, data: DataSpec | None = None) -> None:
+    """Sets every control of the page: to the recipe's value, or to the spec's default.
+
+    Args:
+        page: prefix of the state keys.
+        recipe: what to fill in.
+        data: what the recipe adapts to, if it does.
+    """
     values: dict[str, Any] = {path: field_info(path).default for path in CONTROLS}
-    values |= recipe.settings
-    strategy, rate = values.pop("strategy.name"), values.pop("optimiser.lr")
-    values |= {f"optimiser.lr.{one.name}": one.default_lr for one in STRATEGIES.values()}
-    values[f"optimiser.lr.{strategy}"] = rate
-    for path, value in values.items():
+    values |= recipe.settings_for(_facts(data) if recipe.adapt is not None else None)
+    name, rate = values.pop("strategy.name"), values.pop("optimiser.lr")
+    for path, value in _of_controls(values, name, rate).items():
         st.session_state[f"{page}.{path}"] = value
-    st.session_state[f"{page}.strategy"] = strategy
+    st.session_state[f"{page}.strategy"] = [name]
     st.session_state[f"{page}.recipe"] = recipe.name
+
+
+def _facts(data: DataSpec | None) -> DataFacts | None:
+    try:
+        return None if data is None else data_facts(data)
+    except DataError:
+        return None
+
+
+def _of_controls(values: dict[str, Any], name: str, rate: float) -> dict[str, Any]:
+    """Returns the values by control, where that is not simply one a setting.
+
+    Args:
+        values: by dotted name of the setting.
+        name: of the recipe's strategy.
+        rate: its learning rate.
+    """
+    controls = {path: value for path, value in values.items() if not path.startswith("strategy.")}
+    for one in STRATEGIES.values():
+        for setting in one.settings:
+            path = f"strategy.{setting}"
+            value = values[path] if one.name == name else field_info(path).default
+            controls[f"{path}.{one.name}"] = value
+        controls[f"optimiser.lr.{one.name}"] = rate if one.name == name else one.default_lr
+    optimiser, own = controls["optimiser.name"], controls["optimiser.backbone_lr"]
+    if optimiser in OTHERS:
+        controls |= {"optimiser.name": OTHER, "optimiser.other": optimiser}
+    controls["optimiser.own_backbone_lr"] = own > 0
+    controls["optimiser.backbone_lr"] = own or BACKBONE_LR
+    return controls

@@ -21,6 +21,7 @@ from starlette.responses import StreamingResponse
 from dashboard.runs import colour_of, label_of
 from engine.errors import ThawError
 from engine.events import ACTIVE, MetricEvent
+from engine.models.catalogue import backbone_record, head_parameters
 from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 from engine.strategies import STRATEGIES
@@ -36,8 +37,17 @@ log = logging.getLogger("thaw")
 
 
 def card(run: Run) -> dict[str, Any]:
-    """Returns what a page needs to draw a run before its first event."""
+    """Returns what a page needs to draw a run before its first event.
+
+    `stages` are [name, label, parameters], stem first; `head` is [parameters whatever the number
+    of classes, parameters a class].
+    """
     spec = run.spec
+    backbone = backbone_record(spec.model.backbone)
+    fixed, with_one_class = (
+        head_parameters(spec.model.head, backbone.num_features, spec.model.hidden_units, classes)
+        for classes in (0, 1)
+    )
     return {
         "id": run.id,
         "label": label_of(run),
@@ -45,6 +55,8 @@ def card(run: Run) -> dict[str, Any]:
         "strategy": STRATEGIES[spec.strategy.name].label,
         "epochs": spec.training.epochs,
         "group": run.group_id,
+        "stages": [[stage.name, stage.label, stage.num_parameters] for stage in backbone.stages],
+        "head": [fixed, with_one_class - fixed],
     }
 
 

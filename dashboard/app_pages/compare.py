@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.blend_sections import interpolation_section, soup_section
 from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
 from dashboard.runs import (
     asked_runs,
@@ -16,6 +17,7 @@ from dashboard.runs import (
     plain,
     store,
 )
+from dashboard.steered import steered_section
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.home import run_folder
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
@@ -46,8 +48,11 @@ def main() -> None:
         st.warning(warning, icon=":material/balance:")
     _verdict(reports)
     _results(reports)
+    steered_section(PAGE, reports)
     _curves(reports)
     _confusions(reports)
+    soup_section(PAGE, runs)
+    interpolation_section(PAGE, runs)
     _settings(runs)
 
 
@@ -120,7 +125,7 @@ def _memory(one: RunReport) -> str:
 
 
 def _curves(reports: list[RunReport]) -> None:
-    curves = [Curve(label_of(one.run), colour_of(one.run), one.epochs) for one in reports]
+    curves = [Curve(label_of(one.run), colour_of(one.run), one.epochs, one.acts) for one in reports]
     if not any(curve.epochs for curve in curves):
         st.info("No epoch is completed yet; curves appear with the first.", icon=":material/timer:")
         return

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from dashboard.live import live_charts
-from dashboard.runs import asked_runs, pick_runs, store
+from dashboard.runs import asked_runs, pick_runs, plain, store
+from engine.errors import ThawError
 from engine.runs.store import Run
 
 PAGE = "live"
@@ -21,9 +22,22 @@ def main() -> None:
         st.page_link("app_pages/train.py", label="Go to Train", icon=":material/tune:")
     asked = asked_runs()
     chosen = _pick(all_runs, asked) if all_runs else []
-    asked_to_stop = live_charts([run.id for run in chosen], follow=not asked)
-    if asked_to_stop:
-        store().request_stop(asked_to_stop)
+    try:
+        wanted = live_charts([run.id for run in chosen], follow=not asked)
+    except ThawError as error:
+        _warn(error)
+        return
+    if wanted.stop:
+        store().request_stop(wanted.stop)
+    for one in wanted.acts:
+        try:
+            store().request_act(one.run, one.act)
+        except ThawError as error:
+            _warn(error)
+
+
+def _warn(error: ThawError) -> None:
+    st.warning(plain(str(error)), icon=":material/tune:")
 
 
 def _default_runs(all_runs: list[Run]) -> list[Run]:

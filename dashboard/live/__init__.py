@@ -1,13 +1,65 @@
 """The live chart: a component fed by the event stream, never by reruns of the page."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from engine.fields import Part
+from engine.spec import Act
+
 _FOLDER = Path(__file__).parent
+# In the order in which they are put together.
+STYLES = ("live.css", "stages.css")
+SCRIPTS = ("stages.js", "live.js")
+_HEARD = "live.heard"
+
+
+class AskedAct(Part):
+    """One change that a person asked for.
+
+    Attributes:
+        number: counts up from 1 on the page that it was asked on.
+        run: the run's id.
+        act: what is to be changed.
+    """
+
+    number: int
+    run: str
+    act: Act
+
+
+class AskedActs(Part):
+    """All that was asked for on one opened page and is not known there to have come true.
+
+    Attributes:
+        page: tells opened pages from each other.
+        asked: in order.
+    """
+
+    page: str
+    asked: tuple[AskedAct, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked for on the live charts.
+
+    Attributes:
+        stop: id of a run that is to stop.
+        acts: changes in runs that go on, in order.
+    """
+
+    stop: str | None = None
+    acts: tuple[AskedAct, ...] = ()
+
+
+def sources(files: Sequence[str]) -> str:
+    """Returns files of this folder, one after the other."""
+    return "\n".join((_FOLDER / file).read_text(encoding="utf-8") for file in files)
 
 
 @cache
@@ -15,23 +67,37 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "thaw_live",
         html='<div class="thaw-live"></div>',
-        css=(_FOLDER / "live.css").read_text(encoding="utf-8"),
-        js=(_FOLDER / "live.js").read_text(encoding="utf-8"),
+        css=sources(STYLES),
+        js=sources(SCRIPTS),
         isolate_styles=False,
     )
 
 
-def live_charts(run_ids: Sequence[str], follow: bool) -> str | None:
-    """Shows runs as they go on; returns the id of a run that the person asked to stop.
+def live_charts(run_ids: Sequence[str], follow: bool) -> Asked:
+    """Shows runs as they go on; returns what the person asked of them.
 
     Args:
         run_ids: runs to show.
         follow: also show every run that becomes active.
+
+    Raises:
+        SpecError: what came from the page is no act.
     """
     result = _component()(
         key="live-charts",
         data={"runs": list(run_ids), "follow": follow},
         on_stop_change=lambda: None,
+        on_act_change=lambda: None,
     )
-    asked: str | None = result.stop
-    return asked
+    return Asked(result.stop, _not_heard_before(result.act))
+
+
+def _not_heard_before(sent: dict[str, Any] | None) -> tuple[AskedAct, ...]:
+    if sent is None:
+        return ()
+    acts = AskedActs.parse(sent)
+    heard = st.session_state.get(_HEARD, {})
+    fresh = tuple(one for one in acts.asked if one.number > heard.get(acts.page, 0))
+    if fresh:
+        st.session_state[_HEARD] = heard | {acts.page: fresh[-1].number}
+    return fresh

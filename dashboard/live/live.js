@@ -2,6 +2,7 @@
 //
 // Events carry a `seq` without gaps per run; what was seen is remembered, so that a stream that
 // breaks and comes back continues where it stopped. Text from people is only ever set as text.
+// The stage bars on the cards are in stages.js, which is put before this file.
 
 const PLOTLY_URL = "/thaw/plotly.js";
 const STREAM_URL = "/thaw/events";
@@ -18,12 +19,14 @@ const LOG_ROOM = 1.5;
 const RECONNECT_MS = 1000;
 const CLOCK_MS = 1500;
 const DRAWN_KEPT = 2000;
+// Places on an act's line at which the pointer finds its sentence, as shares of the chart's height.
+const MARK_HEIGHTS = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((eighth) => eighth / 8);
 const ACTIVE = new Set(["queued", "running", "stopping"]);
 
 const CHARTS = [
   { key: "loss", title: "Loss", hint: "thick: validation, thin: training", y: "cross-entropy" },
   { key: "accuracy", title: "Accuracy", hint: "thick: validation, dotted: training", y: "share of images right", format: ".0%" },
-  { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone", y: "learning rate per step", exponent: true },
+  { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone, dotted: as planned", y: "learning rate per step", exponent: true },
   { key: "speed", title: "Throughput", hint: "training images; features that are computed once go by fast", y: "images per second (log)", log: true },
 ];
 
@@ -68,8 +71,23 @@ function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// Returns an SVG path through points; null in ys breaks it.
+function pathThrough(xs, ys) {
+  let pen = "M";
+  const parts = [];
+  ys.forEach((y, index) => {
+    if (y === null) {
+      pen = "M";
+      return;
+    }
+    parts.push(`${pen}${xs[index]},${y}`);
+    pen = "L";
+  });
+  return parts.join("");
+}
+
 class RunView {
-  constructor(card, onStop) {
+  constructor(card, onStop, onAct) {
     Object.assign(this, card);
     this.seq = 0;
     this.status = "queued";
@@ -82,6 +100,9 @@ class RunView {
     this.stepsPerEpoch = null;
     this.firstStep = null;
     this.lastStep = null;
+    this.ratesTold = new Set();
+    this.acts = [];
+    this.stageBar = new StageBar(card, onAct);
     this.build(onStop);
   }
 
@@ -100,6 +121,7 @@ class RunView {
     this.bar.setAttribute("aria-valuemax", "100");
     this.bar.append(element("div", ""));
     this.line = element("div", "thaw-line");
+    this.actLine = element("div", "thaw-act");
     const foot = element("div", "thaw-best");
     this.bestText = element("span", "");
     this.stop = element("button", "thaw-stop", "Stop");
@@ -111,7 +133,7 @@ class RunView {
       onStop(this.id);
     };
     foot.append(this.bestText, this.stop);
-    this.root.append(head, this.bar, this.line, foot);
+    this.root.append(head, this.bar, this.stageBar.root, this.line, this.actLine, foot);
   }
 
   // Returns the points that an event adds, as [chart, trace, x, y].
@@ -127,13 +149,24 @@ class RunView {
       this.fraction = values.total ? values.done / values.total : 0;
       if (values.total) this.task += ` ${values.done} of ${values.total}`;
       if (values.steps_per_epoch) this.stepsPerEpoch = values.steps_per_epoch;
+      this.stageBar.take(event);
+      return [];
+    }
+    if (event.kind === "phase" || event.kind === "act") {
+      this.stageBar.take(event);
+      if (event.kind === "act") this.acts.push(`epoch ${event.epoch}: ${values.sentence}`);
       return [];
     }
     return event.kind === "step" ? this.takeStep(event) : this.takeEpoch(event);
   }
 
+  // Where in the run a step is, as epochs.
+  at(step) {
+    return step / (this.stepsPerEpoch || 1);
+  }
+
   takeStep(event) {
-    const at = event.step / (this.stepsPerEpoch || 1);
+    const at = this.at(event.step);
     this.epoch = event.epoch;
     this.fraction = at / this.epochs;
     this.speed = event.values.images_per_second;
@@ -143,9 +176,20 @@ class RunView {
       ["loss", "train", at, event.values["train/loss"]],
       ["speed", "train", at, event.values.images_per_second],
     ];
-    for (const [name, value] of Object.entries(event.values)) {
-      if (name.startsWith("lr/")) points.push(["lr", name.slice(3), at, value]);
+    return points.concat(this.ratesOf(event.values, at));
+  }
+
+  // A rate that is told no more, as when all of the backbone is frozen, breaks its line.
+  ratesOf(values, at) {
+    const told = new Set();
+    const points = [];
+    for (const [name, value] of Object.entries(values)) {
+      if (!name.startsWith("lr/")) continue;
+      told.add(name.slice(3));
+      points.push(["lr", name.slice(3), at, value]);
     }
+    for (const name of this.ratesTold) if (!told.has(name)) points.push(["lr", name, at, null]);
+    this.ratesTold = told;
     return points;
   }
 
@@ -194,6 +238,10 @@ class RunView {
     setText(this.line, this.describe());
     const best = this.best === null ? "" : `best ${percent(this.best)} in epoch ${this.bestEpoch}`;
     setText(this.bestText, best);
+    setText(this.actLine, this.acts.at(-1) ?? "");
+    this.actLine.hidden = !this.acts.length;
+    this.actLine.title = this.acts.join("\n");
+    this.stageBar.render(this.status);
     this.stop.hidden = !active;
     if (this.status === "stopping") {
       this.stop.disabled = true;
@@ -208,6 +256,9 @@ class Chart {
     this.traces = new Map();
     this.pending = new Map();
     this.numPending = 0;
+    this.plans = [];
+    this.marks = new Map();
+    this.newMarks = new Set();
     this.visible = true;
     this.drawnAt = -Infinity;
     this.handedOverAt = -Infinity;
@@ -253,6 +304,8 @@ class Chart {
       uirevision: "live",
       xaxis: { ...axis, title: { text: "epochs", font: { size: 12 } }, range: [0, this.epochs] },
       yaxis: y,
+      // Acts are lines from bottom to top, whatever the values are.
+      yaxis2: { overlaying: "y", range: [0, 1], fixedrange: true, visible: false },
     };
   }
 
@@ -289,9 +342,39 @@ class Chart {
     points.y.push(y);
     this.numPending += 1;
     this.unpainted = true;
+    if (y === null) return;
     this.least = Math.min(this.least, y);
     this.most = Math.max(this.most, y);
     if (!this.fits(x, y)) this.misfit = true;
+  }
+
+  // Keeps the rates that a run is to have, as [name, x, y]; null in y breaks the line.
+  addPlan(run, lines) {
+    for (const [name, x, y] of lines) {
+      if (y.every((value) => value === null)) continue;
+      this.plans.push({ key: `${run.id}/planned ${name}`, run, name, x, y });
+      const known = y.filter((value) => value !== null);
+      this.least = Math.min(this.least, ...known);
+      this.most = Math.max(this.most, ...known);
+    }
+    this.end = Math.max(this.end || 1, run.epochs);
+    this.epochs = this.end;
+  }
+
+  // Marks when something was changed in a run.
+  mark(run, x, sentence) {
+    if (!this.marks.has(run)) this.marks.set(run, { x: [], y: [], text: [] });
+    const points = this.marks.get(run);
+    for (const height of [...MARK_HEIGHTS, null]) {
+      points.x.push(x);
+      points.y.push(height);
+      points.text.push(sentence);
+    }
+    this.newMarks.add(run);
+  }
+
+  get hasNew() {
+    return this.plans.length + this.newMarks.size > 0;
   }
 
   fits(x, y) {
@@ -316,8 +399,8 @@ class Chart {
 
   // Returns in how many ms the pending points are due; Infinity where there are none to draw.
   dueIn(now) {
-    if (!this.numPending || !this.visible) return Infinity;
-    const next = this.unpainted ? this.drawnAt + DRAW_EVERY_MS : this.handedOverAt + HAND_OVER_MS;
+    if (!(this.numPending || this.hasNew) || !this.visible) return Infinity;
+    const next = this.unpainted || this.hasNew ? this.drawnAt + DRAW_EVERY_MS : this.handedOverAt + HAND_OVER_MS;
     return Math.max(0, next - now);
   }
 
@@ -328,7 +411,7 @@ class Chart {
     const many = this.numPending >= HAND_OVER_POINTS;
     const old = now - this.handedOverAt >= HAND_OVER_MS;
     const watched = this.hovered && now - this.handedOverAt >= 1000;
-    if (fresh || many || old || watched || this.misfit || this.ending) return this.handOver(now);
+    if (fresh || many || old || watched || this.misfit || this.ending || this.hasNew) return this.handOver(now);
     this.paintTail();
     return null;
   }
@@ -338,7 +421,7 @@ class Chart {
     this.handedOverAt = now;
     this.misfit = false;
     this.ending = false;
-    const fresh = [];
+    const fresh = this.takePlans();
     const extend = { x: [], y: [], index: [] };
     for (const [key, { run, name, x, y }] of this.pending) {
       if (this.traces.has(key)) {
@@ -357,8 +440,52 @@ class Chart {
     if (extend.index.length) {
       work.push(window.Plotly.extendTraces(this.div, { x: extend.x, y: extend.y }, extend.index));
     }
+    fresh.push(...this.takeMarks(work));
     if (fresh.length) work.push(window.Plotly.addTraces(this.div, fresh));
     return Promise.all(work);
+  }
+
+  // Returns what was planned as traces; they come before a run's first point, and lie behind it.
+  takePlans() {
+    return this.plans.splice(0).map(({ key, run, name, x, y }) => {
+      this.traces.set(key, this.traces.size);
+      return {
+        name: `${run.label}, planned ${name}`,
+        mode: "lines",
+        line: { color: run.colour, width: 1.2, dash: "dot" },
+        opacity: 0.75,
+        connectgaps: false,
+        x,
+        y,
+      };
+    });
+  }
+
+  // Returns traces of first acts; those of runs that have one already are changed as `work`.
+  takeMarks(work) {
+    const fresh = [];
+    for (const run of this.newMarks) {
+      const { x, y, text } = this.marks.get(run);
+      const key = `${run.id}/acts`;
+      if (this.traces.has(key)) {
+        const change = { x: [x], y: [y], text: [text] };
+        work.push(window.Plotly.restyle(this.div, change, [this.traces.get(key)]));
+        continue;
+      }
+      this.traces.set(key, this.traces.size);
+      fresh.push({
+        name: `${run.label}, steered`,
+        mode: "lines",
+        line: { color: run.colour, width: 1.6, dash: "dot" },
+        yaxis: "y2",
+        hoverinfo: "text+name",
+        x: [...x],
+        y: [...y],
+        text: [...text],
+      });
+    }
+    this.newMarks.clear();
+    return fresh;
   }
 
   // The axis of epochs grows by doubling, up to the longest run's end, so that it moves seldom.
@@ -403,9 +530,9 @@ class Chart {
       const style = this.style(run, name);
       const last = trace.x.length - 1;
       const xs = [trace.x[last], ...x].map((value) => xaxis.d2p(value));
-      const ys = [trace.y[last], ...y].map((value) => yaxis.d2p(value));
-      const line = document.createElementNS(SVG, "polyline");
-      line.setAttribute("points", xs.map((value, index) => `${value},${ys[index]}`).join(" "));
+      const ys = [trace.y[last], ...y].map((value) => (value === null ? null : yaxis.d2p(value)));
+      const line = document.createElementNS(SVG, "path");
+      line.setAttribute("d", pathThrough(xs, ys));
       line.setAttribute("fill", "none");
       line.setAttribute("stroke", style.line.color);
       line.setAttribute("stroke-width", style.line.width);
@@ -415,6 +542,7 @@ class Chart {
       this.tail.append(line);
       if (style.mode === "lines") continue;
       for (let index = 1; index < xs.length; index += 1) {
+        if (ys[index] === null) continue;
         const dot = document.createElementNS(SVG, "circle");
         dot.setAttribute("cx", xs[index]);
         dot.setAttribute("cy", ys[index]);
@@ -431,6 +559,9 @@ class Chart {
     this.traces.clear();
     this.pending.clear();
     this.numPending = 0;
+    this.plans = [];
+    this.marks.clear();
+    this.newMarks.clear();
     this.tail.replaceChildren();
     if (this.div.data?.length) {
       window.Plotly.deleteTraces(this.div, this.div.data.map((_, index) => index));
@@ -446,6 +577,10 @@ class Live {
     this.cardsAt = -Infinity;
     this.root.thawDrawn = [];
     this.onStop = () => {};
+    this.onAct = () => {};
+    // Tells this page from others, and its acts from each other.
+    this.page = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
+    this.numActs = 0;
     this.notice = element("div", "thaw-notice");
     this.notice.hidden = true;
     this.notice.setAttribute("role", "alert");
@@ -546,7 +681,11 @@ class Live {
   receive({ runs = [], events = [] }) {
     for (const card of runs) {
       if (this.runs.has(card.id)) continue;
-      const run = new RunView(card, (id) => this.onStop(id));
+      const run = new RunView(
+        card,
+        (id) => this.onStop(id),
+        (act) => this.ask(run, act),
+      );
       this.runs.set(card.id, run);
       this.cards.append(run.root);
       this.empty.hidden = true;
@@ -556,12 +695,38 @@ class Live {
       if (!run || event.seq <= run.seq) continue;
       run.seq = event.seq;
       for (const [chart, name, x, y] of run.take(event)) this.charts[chart].add(run, name, x, y);
+      if (event.kind === "act") this.markAct(run, event);
+      if (event.values.planned_rates) this.addPlan(run, JSON.parse(event.values.planned_rates));
       if (event.kind === "status" && !ACTIVE.has(run.status)) this.finish();
       this.undrawn.push({ run: event.run_id, seq: event.seq, kind: event.kind, time: event.time });
     }
     this.undrawn.splice(0, this.undrawn.length - DRAWN_KEPT);
     this.stale = true;
     this.plan();
+  }
+
+  markAct(run, { epoch, step, values }) {
+    const sentence = `epoch ${epoch}: ${values.sentence}`;
+    for (const chart of Object.values(this.charts)) chart.mark(run, run.at(step), sentence);
+  }
+
+  addPlan(run, { epochs, head, backbone }) {
+    this.charts.lr.addPlan(run, [
+      ["head", epochs, head],
+      ["backbone", epochs, backbone],
+    ]);
+  }
+
+  // Sends all that was asked and has not come true yet: a page that is asked twice in one breath
+  // may hear the second time only, and it knows by the numbers what it has heard before.
+  ask(run, act) {
+    this.numActs += 1;
+    run.stageBar.asked.push({ number: this.numActs, ...act });
+    const asked = [...this.runs.values()].flatMap(({ id, stageBar }) =>
+      stageBar.asked.map(({ number, ...one }) => ({ number, run: id, act: one })),
+    );
+    this.onAct({ page: this.page, asked: asked.sort((one, other) => one.number - other.number) });
+    run.render();
   }
 
   // Sees to it that the next frame after the first due chart draws all that are due.
@@ -621,6 +786,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     instances.set(parentElement, live);
   }
   live.onStop = (id) => setTriggerValue("stop", id);
+  live.onAct = (asked) => setTriggerValue("act", asked);
   live.show(data);
   return () => {
     live.close();

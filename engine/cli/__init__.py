@@ -12,6 +12,7 @@ def main() -> None:
     """Runs the command line; an error that a person can mend is one sentence on stderr."""
     import engine.cli.blends
     import engine.cli.frontier
+    import engine.cli.lr_finder
     import engine.cli.models
     import engine.cli.runs
     import engine.cli.samples

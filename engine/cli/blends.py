@@ -8,7 +8,7 @@ from rich.table import Table
 
 from engine.cli.app import app, console, percent, print_json
 from engine.cli.runs import JsonOption, RunArgument
-from engine.insight.blends import SoupReport
+from engine.insight.blends import SoupReport, runs_to_average
 from engine.runs.store import Store
 
 
@@ -21,9 +21,11 @@ def soup(
 
     Example: `thaw soup 3f9a2c1b 77d01e52`
     """
+    store = Store()
+    runs_to_average(store, runs)  # so that what is refused does not wait for PyTorch
     from engine.insight.soup import make_soup
 
-    made = make_soup(Store(), runs)
+    made = make_soup(store, runs)
     if json_output:
         print_json(made.to_dict())
         return

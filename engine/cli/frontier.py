@@ -77,7 +77,7 @@ def run_frontier(
     }
     given = {path: value for path, value in options.items() if value is not None}
     given |= assignments(settings) | {"strategy.name": "partial"}
-    base = build_spec(spec, recipe_settings(recipe) | given)
+    base = build_spec(spec, recipe_settings(recipe, given) | given)
     find_images(
         Path(base.data.folder), Path(base.data.val_folder) if base.data.val_folder else None
     )

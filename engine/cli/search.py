@@ -28,9 +28,11 @@ from engine.runs.search_study import (
     best_trial,
     count_states,
     find_search,
+    look_at,
     ranked_trials,
     start_search,
     stop_search,
+    tend_search,
     tend_searches,
     trials_of,
 )
@@ -213,14 +215,14 @@ def _follow(one: Search, quiet: bool) -> Search:
     with Live(console=stderr, auto_refresh=False, transient=True) as live:
         while True:
             try:
-                one = find_search(one.id)
+                one, trials = look_at(one.id)
                 if not one.is_active:
                     return one
                 if not quiet:
-                    live.update(_view(one, trials_of(one.id)), refresh=True)
+                    live.update(_view(one, trials), refresh=True)
                 if time.monotonic() - tended > TEND_SECONDS:
                     tended = time.monotonic()
-                    tend_searches()
+                    tend_search(one)
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
                 if asked:

@@ -1,7 +1,7 @@
 """How commands come to a spec: a file, a recipe, and settings laid over them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, print_json
+from engine.data.facts import data_facts
 from engine.errors import SpecError
 from engine.models.weights_files import checkpoint_facts
 from engine.recipes import RECIPES
-from engine.spec import RunSpec, field_info, field_range
+from engine.spec import DataSpec, RunSpec, field_info, field_range
 from engine.strategies import STRATEGIES
 
 SetOption = Annotated[
@@ -60,17 +61,29 @@ def assignments(texts: Iterable[str] | None) -> dict[str, str]:
     return found
 
 
-def recipe_settings(name: str | None) -> dict[str, Any]:
-    """Returns the settings of a recipe; none without a name.
+def recipe_settings(name: str | None, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the settings of a recipe, fitted to the data where it adapts; none without a name.
+
+    Args:
+        name: of the recipe.
+        given: dotted settings, of which those of the data are looked at, if a folder is named.
 
     Raises:
         SpecError: there is no such recipe.
+        DataError: the folder cannot be used.
     """
     if name is None:
         return {}
     if name not in RECIPES:
         raise SpecError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
-    return RECIPES[name].settings
+    recipe = RECIPES[name]
+    data = {
+        path.removeprefix("data."): value
+        for path, value in (given or {}).items()
+        if path.startswith("data.")
+    }
+    known = recipe.adapt is not None and "folder" in data
+    return recipe.settings_for(data_facts(DataSpec.parse(data)) if known else None)
 
 
 def build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:

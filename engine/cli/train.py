@@ -116,7 +116,8 @@ def train(
         "training.class_balance": class_balance,
     }
     given = {path: value for path, value in given.items() if value is not None}
-    run_spec = build_spec(spec, recipe_settings(recipe) | given | assignments(settings))
+    given |= assignments(settings)
+    run_spec = build_spec(spec, recipe_settings(recipe, given) | given)
     record = backbone_record(run_spec.model.backbone)
     if warning := scale_warning(run_spec.images, record, run_spec.model.weights):
         print(f"thaw: {warning}", file=sys.stderr)

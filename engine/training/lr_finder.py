@@ -36,8 +36,8 @@ from engine.training.range_test import (
     RangeTest,
     RunningMean,
     analyse,
+    learning_stages,
     smoothing_for,
-    tested_stages,
     written,
 )
 from engine.training.reporter import Reporter, StopTrainingError
@@ -147,7 +147,7 @@ class _Bench:
     def backbone(self, head: Callable[[], RangeTest]) -> RangeTest:
         """Returns the range test of all stages that ever learn; `head` gives that of the head."""
         session = self._session
-        stages = tested_stages(session.learner.rates.plan.phases)
+        stages = learning_stages(session.learner.rates.plan.phases)
         factors = {name: one for name, one in stages.items() if session.model.learning[name]}
         if not factors:
             reason = (

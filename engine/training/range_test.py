@@ -24,10 +24,10 @@ NUM_STEPS = 100
 DIVERGED = 4.0
 # Fewer points than this show no shape.
 LEAST_POINTS = 12
-# A fall counts if it is this share of the loss, and as many times the noise of its mean.
+# A fall counts if it is this share of the loss, and so many times as large as noise makes it.
 LEAST_FALL = 0.05
-LEAST_ERRORS = 3.0
-# What comes after the lowest point counts as a rise if it undoes this share of the fall.
+LEAST_ERRORS = 4.0
+# The loss has risen again once this share of its fall is undone.
 LEAST_RISE = 0.15
 
 
@@ -75,7 +75,7 @@ class RangeTest:
             ) from error
 
 
-def tested_stages(phases: Iterable[Phase]) -> dict[str, float]:
+def learning_stages(phases: Iterable[Phase]) -> dict[str, float]:
     """Returns the stages that learn in any phase, each with its greatest factor."""
     factors: dict[str, float] = {}
     for phase in phases:
@@ -207,7 +207,7 @@ class _Trend:
         trend = np.convolve(padded, np.ones(width) / width, mode="valid")
         # At the smallest rates nothing is learnt: there the batches show level and noise.
         still = losses[: max(len(losses) // 5, 4)]
-        error = float(still.std(ddof=1) / np.sqrt(min(width, len(still))))
+        error = float(still.std(ddof=1) * np.sqrt(1 / width + 1 / len(still)))
         return cls(rates, trend, float(still.mean()), error)
 
     @property
@@ -221,20 +221,17 @@ class _Trend:
         )
 
     @property
-    def lowest_rate(self) -> float:
-        return float(self.rates[int(self.losses.argmin())])
-
-    @property
-    def rises(self) -> bool:
-        after = self.losses[int(self.losses.argmin()) :]
-        return float(after.max()) - self.lowest > LEAST_RISE * (self.level - self.lowest)
+    def last_low(self) -> int:
+        """The last point before the loss has risen again."""
+        risen = self.lowest + LEAST_RISE * (self.level - self.lowest)
+        return int(np.flatnonzero(self.losses <= risen)[-1])
 
     def reason(self, suggestion: float) -> str:
         lowest = int(self.losses.argmin())
         fastest = steepest(self.rates[: lowest + 1], self.losses[: lowest + 1])
         beyond = (
-            f"beyond {written(self.lowest_rate)} it rises"
-            if self.rises
+            f"beyond {written(float(self.rates[self.last_low]))} it rises"
+            if self.last_low < len(self.rates) - 1
             else "it does not rise up to the largest rate tried"
         )
         return (

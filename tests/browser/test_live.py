@@ -106,7 +106,8 @@ def test_names_are_text_not_markup(browser: Browser, dashboard: Dashboard) -> No
     store = Store()
     run = pretend_run(store, name="<img src=x onerror=window.hacked=1>")
     page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
-    expect(page.locator(f'[data-run="{run.id}"] .thaw-name')).to_contain_text("<img src=x")
+    name = page.locator(f'[data-run="{run.id}"] .thaw-name')
+    expect(name).to_contain_text("<img src=x", timeout=20_000)
     assert page.evaluate("window.hacked") is None
     store.set_status(run.id, "finished")
     page.context.close()

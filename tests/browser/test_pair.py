@@ -51,7 +51,7 @@ def test_a_pair_from_folder_to_comparison(page: Page, dashboard: Dashboard, phot
 
     page.get_by_role("button", name="Compare these").click()
     page.wait_for_url(re.compile(r"/compare\?run="), timeout=20_000)
-    expect(page.get_by_text("2 of 28 settings differ")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("2 of 52 settings differ")).to_be_visible(timeout=20_000)
     expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(6, timeout=20_000)
     expect(page.get_by_text(re.compile("validation pictures")).first).to_be_visible()
 
@@ -60,7 +60,7 @@ def test_keyboard_alone_starts_a_run(page: Page, photos: Path) -> None:
     choose_folder(page, photos)
     set_slider_to_least(page, "Image size")
     set_slider_to_least(page, "Epochs")
-    page.get_by_role("radio", name="Frozen", exact=True).focus()
+    page.get_by_role("button", name="Full", exact=True).focus()
     page.keyboard.press("Space")
     button = page.get_by_role("button", name="Train frozen")
     expect(button).to_be_visible()

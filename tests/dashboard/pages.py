@@ -28,6 +28,7 @@ CONTROLS = (
     "select_slider",
     "selectbox",
     "segmented_control",
+    "pills",
     "multiselect",
     "number_input",
     "text_input",

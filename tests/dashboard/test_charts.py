@@ -1,6 +1,7 @@
 """Figures are pure functions: what is drawn, in which colour, with which words on the axes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -112,6 +113,53 @@ def test_a_run_without_epochs_leaves_the_others_as_they_are(curves: list[Curve])
     figure = accuracy_figure([Curve("Waiting", "#000000", []), *curves], "seconds")
     assert list(trace(figure, "Waiting").x or ()) == []
     assert list(trace(figure, "Frozen · photos · abcd").y) == [0.5, 0.7]
+
+
+STARTED = 1000.0
+
+
+def steered_curve() -> Curve:
+    """Two epochs of five steps and two seconds each; steered at the steps 3 and 6."""
+    told = [
+        MetricEvent(one.run_id, one.seq, STARTED + 2.0 * one.epoch, "epoch", one.epoch, one.step)
+        for one in epochs([0.5, 0.7])
+    ]
+    timed = [
+        replace(event, values=one.values)
+        for event, one in zip(told, epochs([0.5, 0.7]), strict=True)
+    ]
+    acts = [
+        MetricEvent("abcd1234", 9, STARTED + seconds, "act", epoch, step, {"sentence": sentence})
+        for epoch, step, seconds, sentence in [
+            (1, 3, 0.9, "block3 frozen"),
+            (2, 6, 2.1, "learning rate of head × 0.5"),
+        ]
+    ]
+    return Curve("Frozen · photos · abcd", FROZEN_COLOUR, timed, acts)
+
+
+@pytest.mark.parametrize(("against", "places"), [("epochs", [0.6, 1.2]), ("seconds", [0.9, 2.1])])
+def test_acts_are_dotted_lines_over_the_whole_height(against: Against, places: list[float]) -> None:
+    for figure in (accuracy_figure, loss_figure):
+        drawn = figure([steered_curve()], against)
+        marks = trace(drawn, "Frozen · photos · abcd, steered")
+        lines = list(zip(marks.x, marks.y, marks.text, strict=True))
+        ends = [(x, text) for x, y, text in lines if y == 1.0]
+        assert [x for x, _ in ends] == pytest.approx(places)
+        assert [text for _, text in ends] == [
+            "epoch 1: block3 frozen",
+            "epoch 2: learning rate of head × 0.5",
+        ]
+        assert [y for _, y, _ in lines].count(0.0) == [y for _, y, _ in lines].count(None) == 2
+        assert marks.yaxis == "y2"
+        assert list(drawn.layout.yaxis2.range) == [0, 1]
+        assert (marks.line.dash, marks.line.color) == ("dot", FROZEN_COLOUR)
+        assert (marks.legendgroup, marks.showlegend) == ("Frozen · photos · abcd", False)
+
+
+def test_acts_before_the_first_epoch_is_told_have_no_place_yet() -> None:
+    curve = replace(steered_curve(), epochs=[])
+    assert all("steered" not in one.name for one in accuracy_figure([curve], "seconds").data)
 
 
 COUNTS_KK = np.array([[8, 2, 0], [1, 0, 0], [0, 0, 0]])

@@ -29,6 +29,17 @@ DRAWS = (
     "server.py",
     "model_choice.py",
     "recipe_choice.py",
+    "lr_finder_section.py",
+    "data_choice.py",
+    "strategy_choice.py",
+    "optimiser_choice.py",
+    "training_choice.py",
+    "plan_summary.py",
+    "depth_form.py",
+    "depth_results.py",
+    "blend_sections.py",
+    "search_form",
+    "steered.py",
 )
 
 IMPORT_ALONE = """

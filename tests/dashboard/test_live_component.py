@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 import dashboard.live
+from dashboard.live import SCRIPTS, STYLES, sources
 
 FOLDER = Path(dashboard.live.__file__).parent
-SCRIPT = (FOLDER / "live.js").read_text(encoding="utf-8")
-STYLES = (FOLDER / "live.css").read_text(encoding="utf-8")
+SCRIPT = sources(SCRIPTS)
+STYLE = sources(STYLES)
+
+
+def test_every_file_of_the_component_is_part_of_it() -> None:
+    assert {file.name for file in FOLDER.glob("*.js")} == set(SCRIPTS)
+    assert {file.name for file in FOLDER.glob("*.css")} == set(STYLES)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_text_from_people_never_becomes_markup(name: str) -> None:
 
 def test_nothing_is_loaded_from_outside() -> None:
     """The name of the SVG namespace looks like an address, but nothing is fetched from it."""
-    for text in (SCRIPT.replace('"http://www.w3.org/2000/svg"', ""), STYLES):
+    for text in (SCRIPT.replace('"http://www.w3.org/2000/svg"', ""), STYLE):
         assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", text)
         assert "@import" not in text
         assert "url(" not in text
@@ -63,9 +69,15 @@ def test_both_axes_of_every_chart_have_a_title() -> None:
 
 
 def test_the_page_can_be_read_aloud() -> None:
-    for role in ("status", "progressbar", "img", "alert"):
+    for role in ("status", "progressbar", "img", "alert", "group", "menu", "menuitem"):
         assert f'setAttribute("role", "{role}")' in SCRIPT
-    assert "aria-valuenow" in SCRIPT
+    for name in ("aria-valuenow", "aria-haspopup", "aria-expanded", "aria-label"):
+        assert name in SCRIPT
+
+
+def test_the_menu_can_be_used_from_the_keyboard() -> None:
+    for key in ("ArrowDown", "ArrowUp", "Home", "End", "Escape", "Tab"):
+        assert f"{key}" in SCRIPT
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard.live
-from engine.runs.store import Store
+from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, add_run, finish, start
 from tests.dashboard.pages import controls_of, open_page, run, runs_in_address
 
@@ -119,13 +119,18 @@ def test_its_control_has_help(store: Store) -> None:
 
 
 class Stopper:
-    """Stands for the live component; `stop` is the run whose button was pressed."""
+    """Stands for the live component: the run whose Stop was pressed, what was sent to be steered.
+
+    Either is told once.
+    """
 
     stop: str | None = None
+    act: dict[str, Any] | None = None
 
     def __call__(self, **_: object) -> SimpleNamespace:
-        pressed, self.stop = self.stop, None
-        return SimpleNamespace(stop=pressed)
+        told = SimpleNamespace(stop=self.stop, act=self.act)
+        self.stop = self.act = None
+        return told
 
 
 @pytest.fixture
@@ -168,3 +173,92 @@ def test_stop_comes_too_late_without_harm(store: Store, stopper: Stopper) -> Non
     stopper.stop = ended.id
     run(page)
     assert store.run(ended.id).status == "finished"
+
+
+def asked(*acts: tuple[int, Run, dict[str, Any]], page: str = "one") -> dict[str, Any]:
+    """Returns what the live component sends of acts, each with its number and its run."""
+    listed = [{"number": number, "run": run.id, "act": act} for number, run, act in acts]
+    return {"page": page, "asked": listed}
+
+
+FREEZE = {"kind": "freeze", "target": "block3", "factor": 1}
+HALVE = {"kind": "lr", "target": "head", "factor": 0.5}
+
+
+def acts_of(store: Store, run: Run) -> list[dict[str, Any]]:
+    """Returns what was asked of a run, as the component sends it."""
+    return [act.model_dump(exclude={"step"}) for _, act in store.acts(run.id)]
+
+
+def test_an_act_reaches_its_run(store: Store, stopper: Stopper) -> None:
+    steered, other = start(store, add_run(store, "full")), start(store, add_run(store))
+    page = open_page("live")
+    stopper.act = asked((1, steered, FREEZE), (2, steered, HALVE))
+    run(page)
+    assert acts_of(store, steered) == [FREEZE, HALVE]
+    assert acts_of(store, other) == []
+    assert not page.warning
+
+
+def test_what_is_sent_again_with_the_next_act_is_not_done_twice(
+    store: Store, stopper: Stopper
+) -> None:
+    steered = start(store, add_run(store, "full"))
+    page = open_page("live")
+    stopper.act = asked((1, steered, HALVE))
+    run(page)
+    stopper.act = asked((1, steered, HALVE), (2, steered, HALVE), (3, steered, FREEZE))
+    run(page)
+    run(page)
+    assert acts_of(store, steered) == [HALVE, HALVE, FREEZE]
+
+
+def test_two_tabs_are_told_from_each_other(store: Store, stopper: Stopper) -> None:
+    steered = start(store, add_run(store, "full"))
+    page = open_page("live")
+    for tab in ("one", "other"):
+        stopper.act = asked((1, steered, HALVE), page=tab)
+        run(page)
+    assert acts_of(store, steered) == [HALVE, HALVE]
+
+
+def test_steering_comes_too_late_with_a_sentence(store: Store, stopper: Stopper) -> None:
+    ended = finish(store, add_run(store))
+    page = open_page("live")
+    stopper.act = asked((1, ended, FREEZE))
+    run(page)
+    [warning] = page.warning
+    assert "only a run that is going on can be steered" in warning.value
+    assert acts_of(store, ended) == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        {"kind": "freeze", "target": "block99", "factor": 1},
+        {"kind": "freeze", "target": "<b>x</b>", "factor": 1},
+        {"kind": "freeze", "target": "head", "factor": 1},
+        {"kind": "melt", "target": "block3", "factor": 1},
+        {"kind": "lr", "target": "head", "factor": 1e9},
+        {"kind": "lr", "target": "head", "factor": "nan"},
+        {},
+    ],
+)
+def test_a_senseless_act_is_told_and_not_passed_on(
+    store: Store, stopper: Stopper, act: dict[str, Any]
+) -> None:
+    steered = start(store, add_run(store))
+    page = open_page("live")
+    stopper.act = asked((1, steered, act))
+    run(page)
+    assert len(page.warning) == 1
+    assert acts_of(store, steered) == []
+
+
+def test_an_act_for_no_run_is_told(store: Store, stopper: Stopper) -> None:
+    gone = start(store, add_run(store))
+    page = open_page("live")
+    stopper.act = {"page": "one", "asked": [{"number": 1, "run": "ffffffff", "act": FREEZE}]}
+    run(page)
+    assert "'ffffffff'" in page.warning[0].value
+    assert acts_of(store, gone) == []

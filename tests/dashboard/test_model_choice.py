@@ -1,7 +1,7 @@
 """Backbone, weights and recipes on the Train page."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,11 +10,14 @@ from streamlit.testing.v1 import AppTest
 from torchvision import models
 
 from dashboard.model_choice import check_file, facts
+from dashboard.recipe_choice import ELSEWHERE
+from engine.data.facts import data_facts
+from engine.hyperrule import hyperrule
 from engine.models.catalogue import backbone_names, backbone_record, search
 from engine.models.weights_files import torch_hub_folder
-from engine.recipes import RECIPES
+from engine.recipes import RECIPES, Recipe
 from engine.runs.store import Store
-from engine.spec import RunSpec
+from engine.spec import DataSpec, RunSpec, ScheduleName
 from engine.strategies import STRATEGIES
 from tests.dashboard.pages import (
     choose,
@@ -95,7 +98,7 @@ def test_weights_in_the_librarys_cache_are_here() -> None:
 
 
 def test_random_weights_are_explained_and_launched(store: Store) -> None:
-    page = choose(choose(open_page("train"), "train.strategy", "full"), WEIGHTS, "random")
+    page = choose(choose(open_page("train"), "train.strategy", ["full"]), WEIGHTS, "random")
     assert "Nothing was learnt before" in text_of(page)
     assert started_spec(page, store).model.weights == "random"
 
@@ -142,7 +145,7 @@ class TestOwnFile:
         [said] = page.success
         assert "50 of the backbone's 50 tensors" in said.value.replace("\\", "")
         assert "classifier.1.weight" in said.value.replace("\\", "")
-        choose(page, "train.strategy", "full")
+        choose(page, "train.strategy", ["full"])
         assert started_spec(page, store).model.weights == str(file)
 
     def test_a_file_that_does_not_fit_says_why(self, page: AppTest, tmp_path: Path) -> None:
@@ -171,16 +174,118 @@ def test_a_look_into_a_file_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_one_click_fills_every_control_and_is_what_is_trained(name: str, store: Store) -> None:
+def test_one_click_fills_every_control_and_is_what_is_trained(
+    name: str, store: Store, small_sample: Path
+) -> None:
     page = open_page("train")
     choose(page, "train.training.epochs", 7)
     choose(page, "train.images.fit", "pad")
     click_recipe(page, name)
     flat = started_spec(page, store).flat()
-    settings = RECIPES[name].settings
+    settings = RECIPES[name].settings_for(data_facts(DataSpec(folder=str(small_sample))))
     assert {path: flat[path] for path in settings} == settings
-    assert flat["images.fit"] == "crop"
+    assert flat["images.fit"] == settings.get("images.fit", "crop")
     assert flat["training.epochs"] == settings.get("training.epochs", 10)
+
+
+ODD_SETTINGS: dict[str, Any] = {
+    "strategy.name": "wise_ft",
+    "strategy.probe_share": 0.33,
+    "strategy.tune_scale": 0.3,
+    "strategy.alpha": 0.123,
+    "model.backbone": "efficientnet_lite0",
+    "model.dropout": 0.17,
+    "images.size": 200,
+    "optimiser.name": "nadamw",
+    "optimiser.momentum": 0.95,
+    "optimiser.lr": 1.23e-3,
+    "optimiser.backbone_lr": 4.56e-5,
+    "optimiser.weight_decay": 0.02,
+    "optimiser.schedule": "step",
+    "optimiser.drop_factor": 0.44,
+    "optimiser.drop_every": 77,
+    "optimiser.warmup": 0.03,
+    "training.epochs": 321,
+    "training.batch_size": 48,
+    "training.mixup": 1.5,
+    "training.clip_norm": 7.5,
+    "training.ema_decay": 0.97,
+    "training.early_stopping": 60,
+}
+
+
+@pytest.fixture
+def odd_recipe(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recipe whose values lie on no control's grid, and some beyond its ends."""
+    monkeypatch.setitem(RECIPES, "odd", Recipe("odd", "Odd", "All off the grid.", ODD_SETTINGS))
+    return "odd"
+
+
+def test_what_a_recipe_sets_need_not_lie_on_a_grid(odd_recipe: str, store: Store) -> None:
+    page = click_recipe(open_page("train"), odd_recipe)
+    for name in ("compare", "train"):
+        page.switch_page(f"app_pages/{name}.py")
+        run(page)
+    flat = started_spec(page, store).flat()
+    assert {path: flat[path] for path in ODD_SETTINGS} == ODD_SETTINGS
+
+
+def test_from_off_the_grid_a_slider_can_be_moved_back(odd_recipe: str, store: Store) -> None:
+    page = click_recipe(open_page("train"), odd_recipe)
+    choose(page, "train.training.epochs", 3)
+    choose(page, "train.training.batch_size", 64)
+    choose(page, "train.optimiser.lr.wise_ft", 1e-3)
+    run(page)
+    spec = started_spec(page, store)
+    assert (spec.training.epochs, spec.training.batch_size) == (3, 64)
+    assert spec.optimiser.lr == 1e-3
+
+
+def test_every_setting_of_a_spec_has_a_control_that_recipes_fill() -> None:
+    """Some controls are shown only beside others; all of them together are looked at."""
+    page = choose(open_page("train"), "train.strategy", list(STRATEGIES))
+    choose(page, "train.model.head", "mlp")
+    choose(page, "train.optimiser.own_backbone_lr", True)
+    choose(page, "train.optimiser.name", "other")
+    shown = {one.key for one in controls_of(page)}
+    for schedule in get_args(ScheduleName):
+        choose(page, "train.optimiser.schedule", schedule)
+        shown |= {one.key for one in controls_of(page)}
+    filled = {key for key in controls_filled() if key.startswith("train.")}
+    assert filled - {"train.recipe"} <= shown
+    settings = {path.removeprefix("train.") for path in filled}
+    for path in RunSpec(data=DataSpec(folder=".")).flat():
+        part, _, setting = path.partition(".")
+        if part == "strategy" and setting != "name":
+            readers = [one.name for one in STRATEGIES.values() if setting in one.settings]
+            assert readers
+            assert {f"{path}.{reader}" for reader in readers} <= settings
+        elif part != "data" and path not in ELSEWHERE:
+            assert path in settings
+
+
+def controls_filled() -> set[str]:
+    """Returns the state keys that a recipe sets."""
+
+    def script() -> None:
+        import streamlit as st
+
+        from dashboard.recipe_choice import fill
+        from engine.recipes import RECIPES
+
+        fill("train", RECIPES["strategy-frozen"])
+        st.text("\n".join(str(key) for key in st.session_state))
+
+    return set(AppTest.from_function(script).run().text[0].value.splitlines())
+
+
+def test_a_recipe_that_adapts_is_worked_out_from_the_chosen_pictures(
+    store: Store, small_sample: Path
+) -> None:
+    spec = started_spec(click_recipe(open_page("train"), "bit-hyperrule"), store)
+    facts = data_facts(DataSpec(folder=str(small_sample)))
+    assert spec.training.batch_size == hyperrule(facts)["training.batch_size"]
+    assert spec.training.epochs == hyperrule(facts)["training.epochs"]
 
 
 def test_a_recipe_can_be_changed_afterwards(store: Store) -> None:
@@ -196,7 +301,7 @@ def test_a_recipe_can_be_changed_afterwards(store: Store) -> None:
 def test_a_recipe_leaves_no_rate_of_another_strategy_behind(store: Store) -> None:
     page = choose(open_page("train"), "train.optimiser.lr.full", 0.1)
     click_recipe(page, "strategy-frozen")
-    choose(page, "train.strategy", "both")
+    choose(page, "train.strategy", ["frozen", "full"])
     assert value_of(page, "train.optimiser.lr.full") == STRATEGIES["full"].default_lr
 
 

@@ -15,13 +15,15 @@ from starlette.requests import Request
 
 import dashboard.stream
 from dashboard.runs import colour_of, label_of
-from dashboard.stream import Hub, events_response, parse_cursors
+from dashboard.stream import Hub, card, events_response, parse_cursors
 from engine.events import MetricEvent, Status
+from engine.models.catalogue import backbone_record, head_parameters
 from engine.runs.process import host_name
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, add_run, finish, start, step_event
 
 PATIENCE_SECONDS = 6.0
+LITE0 = backbone_record("efficientnet_lite0")
 
 
 class Reader:
@@ -112,15 +114,28 @@ def test_a_card_says_what_is_needed_to_draw_the_run(store: Store) -> None:
         async with reading(Hub(store), {run.id: 0}) as stream:
             return await Reader(stream).has(1)
 
-    [card] = asyncio.run(read()).cards
-    assert card == {
+    [sent] = asyncio.run(read()).cards
+    assert sent == {
         "id": run.id,
         "label": label_of(run),
         "colour": colour_of(run),
         "strategy": "Full",
         "epochs": 7,
         "group": run.group_id,
+        "stages": sent["stages"],
+        "head": [0, 1281],
     }
+    assert sent["stages"][0] == ["stem", "Stem", 928]
+    assert [name for name, _, _ in sent["stages"]] == list(LITE0.stage_names)
+    assert sum(size for _, _, size in sent["stages"]) == LITE0.num_parameters
+
+
+def test_a_card_counts_the_parameters_of_a_head_of_two_layers(store: Store) -> None:
+    run = add_run(store, model={"head": "mlp", "hidden_units": 32})
+    fixed, each = card(run)["head"]
+    for classes in (2, 7):
+        expected = head_parameters("mlp", LITE0.num_features, 32, classes)
+        assert fixed + each * classes == expected
 
 
 @pytest.mark.parametrize("seen", [1, 7, 26])

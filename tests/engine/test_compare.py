@@ -70,6 +70,16 @@ def add(
     return store.run(run.id)
 
 
+def test_what_was_steered_is_part_of_the_report(store: Store) -> None:
+    run = add(store, [0.5, 0.75])
+    act = {"act": "lr", "target": "head", "factor": 0.5, "sentence": "learning rate of head × 0.5"}
+    store.append(run.id, [(0.0, "act", 1, 2, act)])
+    assert report(store, run).to_dict()["acts"] == [
+        {"epoch": 1, "step": 2, "kind": "lr", "target": "head", "factor": 0.5}
+    ]
+    assert report(store, add(store, [0.5])).to_dict()["acts"] == []
+
+
 def test_best_is_the_first_of_equals(store: Store) -> None:
     one = report(store, add(store, [0.5, 0.75, 0.75, 0.25]))
     assert one.best_val_accuracy == 0.75

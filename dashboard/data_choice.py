@@ -1,0 +1,113 @@
+"""The choice of images: a sample or a folder, with what is found there."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.data_summary import DataSummary, summarise, thumbnail
+from dashboard.runs import plain
+from dashboard.widgets import choice, image_size_slider, number_slider
+from engine.data import samples
+from engine.data.folders import find_images
+from engine.errors import ThawError
+from engine.spec import DataSpec, ImageSpec, field_info
+
+MY_FOLDER = "folder"
+
+
+def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
+    """Shows the choice; returns the data and what was found there, None while it cannot be used."""
+    st.subheader("1 · Images", anchor=False)
+    labels = {"clipart": "Sample: clip art", "digits": "Sample: digits", MY_FOLDER: "My folder"}
+    source = st.segmented_control(
+        "Where the images are",
+        list(labels),
+        default="clipart",
+        required=True,
+        format_func=labels.__getitem__,
+        help="The samples come with Thaw. A folder of your own lies on the machine that Thaw "
+        "runs on and has one folder a class.",
+        key=f"{page}.source",
+        persist_state="session",
+    )
+    if source == MY_FOLDER:
+        folder = st.text_input(
+            "Folder",
+            placeholder="/home/me/photos",
+            help=field_info("data.folder").description,
+            key=f"{page}.folder",
+            persist_state="session",
+        ).strip()
+        if not folder:
+            st.info(
+                "Type the path of a folder with one folder of images a class, for example "
+                "`photos/cats` and `photos/dogs`, or `photos/train/cats` with `photos/val/cats`.",
+                icon=":material/folder_open:",
+            )
+            return None, None
+    else:
+        st.caption(samples.SAMPLES[source])
+        folder = str(samples.sample_folder(source))
+    try:
+        data = _data_spec(page, folder)
+        summary = summarise(data.model_dump_json())
+    except ThawError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return None, None
+    _show_summary(summary)
+    return data, summary
+
+
+def _data_spec(page: str, folder: str) -> DataSpec:
+    """Returns the spec; asks for the share to hold back where the folder has no split.
+
+    Raises:
+        SpecError: what was typed is no path.
+        DataError: the folder cannot be used.
+    """
+    data = DataSpec.parse({"folder": folder})
+    if find_images(Path(data.folder)).val is not None:
+        return data
+    fraction = number_slider(page, "data.val_fraction", step=0.05)
+    return DataSpec(folder=folder, val_fraction=fraction)
+
+
+def _show_summary(summary: DataSummary) -> None:
+    about = "" if summary.checked else "about "
+    st.markdown(
+        f"**{len(summary.classes)} classes**, {about}{summary.num_train:,} images to train on and "
+        f"{summary.num_val:,} to validate on."
+    )
+    shown = [(name, thumbnail(path)) for name, path in summary.examples[:10]]
+    with st.container(horizontal=True, gap="small"):
+        for name, picture in shown:
+            if picture is not None:
+                st.image(picture, caption=plain(name), width=72)
+    if not summary.checked:
+        st.caption("The folder is large: each picture is opened and checked when a run starts.")
+    if summary.left_out:
+        count = len(summary.left_out)
+        with st.expander(
+            f"{count} file{'s' if count != 1 else ''} will be left out", icon=":material/warning:"
+        ):
+            st.dataframe(
+                {
+                    "file": [file.path for file in summary.left_out],
+                    "reason": [file.reason for file in summary.left_out],
+                },
+                hide_index=True,
+            )
+
+
+def pictures_section(page: str) -> ImageSpec:
+    """Shows how pictures are prepared; returns that."""
+    left, right = st.columns(2)
+    with left:
+        size = image_size_slider(page)
+        augmentation = choice(page, "images.augmentation")
+    with right:
+        fit = choice(page, "images.fit")
+        normalisation = choice(page, "images.normalisation")
+    return ImageSpec.parse(
+        {"size": size, "fit": fit, "augmentation": augmentation, "normalisation": normalisation}
+    )
