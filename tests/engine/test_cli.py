@@ -312,7 +312,7 @@ def test_several_faults_are_told_at_once(tiny_folder: Path) -> None:
 
 
 def test_nothing_to_train_on() -> None:
-    assert "thaw train --data DIR" in refusal(thaw("train"))
+    assert "with --data DIR" in refusal(thaw("train"))
 
 
 @pytest.mark.parametrize("content", [None, "", "not json", '{"data": {"folder": "x"}, "speed": 3}'])
