@@ -99,7 +99,7 @@ def test_every_number_has_a_range_that_holds_its_default(path: str, info: Any) -
         ("model.backbone", "resnet0", "must be the name of a backbone, such as efficientnet_lite0"),
         ("model.head", "deep", "must be one of linear, mlp"),
         ("strategy.name", "thawed", "must be one of "),
-        ("optimiser.name", "lion", "must be one of adam, adamw, sgd"),
+        ("optimiser.name", "adamx", "must be a known optimiser, such as adam"),
         ("seed", -1, "must be a whole number from 0 to"),
     ],
 )
