@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 import dashboard
 from dashboard.data_choice import data_section, pictures_section
 from dashboard.data_summary import DataSummary
 from dashboard.depth_form import offer_depth
+from dashboard.lr_finder_section import lr_finder_section
 from dashboard.model_choice import model_section
 from dashboard.optimiser_choice import optimiser_section, rates_preview
 from dashboard.plan_summary import launch_section, not_ready
@@ -44,14 +46,21 @@ def main() -> None:
     with settings:
         data, summary = data_section(PAGE)
         recipe_choice(PAGE, data)
-        values, chosen = _settings_section(summary)
+        values, chosen, finder = _settings_section(summary)
     with launch, st.container(border=True, key=f"{PAGE}-launch"):
         st.subheader("What will happen", anchor=False)
-        _launch_section(data, summary, values, chosen)
+        specs = _launch_section(data, summary, values, chosen)
+    if specs:
+        with finder:
+            lr_finder_section(PAGE, specs)
 
 
-def _settings_section(summary: DataSummary | None) -> tuple[dict[str, Any], list[Chosen]]:
+def _settings_section(
+    summary: DataSummary | None,
+) -> tuple[dict[str, Any], list[Chosen], DeltaGenerator]:
     """Shows the controls; returns the spec's parts but for data, and the strategies to run.
+
+    With them comes the place for the learning-rate finder, which needs whole specs.
 
     What stands on top shows what follows from the settings below, so it is drawn last.
     """
@@ -59,7 +68,7 @@ def _settings_section(summary: DataSummary | None) -> tuple[dict[str, Any], list
     with strategy:
         st.subheader("2 · Strategy", anchor=False)
         strategies = strategy_pills(PAGE)
-        cards = st.container()
+        cards, finder = st.container(), st.container()
         training = length_section(PAGE)
     with pictures:
         st.subheader("3 · Pictures", anchor=False)
@@ -90,7 +99,7 @@ def _settings_section(summary: DataSummary | None) -> tuple[dict[str, Any], list
     if chosen and summary is not None:
         with preview:
             rates_preview(PAGE, chosen)
-    return values, chosen
+    return values, chosen, finder
 
 
 def _setting(values: dict[str, Any], summary: DataSummary | None) -> Setting:
@@ -117,7 +126,8 @@ def _launch_section(
     summary: DataSummary | None,
     values: dict[str, Any],
     chosen: list[Chosen],
-) -> None:
+) -> list[RunSpec]:
+    """Shows what will happen and the button; returns the specs, none where they are not ready."""
     if data is None or summary is None:
         not_ready("images")
     elif values["model"] is None:
@@ -132,9 +142,11 @@ def _launch_section(
         except ThawError as error:
             st.error(plain(str(error)), icon=":material/error:")
             not_ready("other settings")
-            return
+            return []
         launch_section(specs, summary)
         offer_depth(specs)
+        return specs
+    return []
 
 
 def _spec(data: DataSpec, values: dict[str, Any], one: Chosen) -> RunSpec:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
+from engine.cli.interrupt import first_interrupt
 from engine.cli.settings import (
     RecipeOption,
     SetOption,
@@ -99,36 +100,34 @@ def _follow(store: Store, runs: list[Run], quiet: bool) -> None:
     """
     stderr = Console(stderr=True, quiet=quiet, markup=False)
     asked, tended = False, 0.0
-    with Progress(
+    columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f} runs"),
         TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        disable=quiet,
-    ) as progress:
+    )
+    with (
+        first_interrupt() as interrupt,
+        Progress(*columns, console=stderr, transient=True, disable=quiet) as progress,
+    ):
         bar = progress.add_task("waiting", total=len(runs))
         while True:
-            try:
-                if time.monotonic() - tended > TEND_SECONDS:
-                    tended = time.monotonic()
-                    tend(store)
-                now = [store.run(run.id) for run in runs]
-                left = [run for run in now if run.is_active]
-                going_on = next((run.name for run in left if run.status != "queued"), "waiting")
-                progress.update(bar, completed=len(now) - len(left), description=going_on)
-                if not left:
-                    return
-                time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                if asked:
-                    raise
+            if interrupt.pressed and not asked:
                 asked = True
                 stderr.print("Stopping; press Ctrl-C again to leave the runs going on.")
                 # From the end, so that none that waits takes the place of one that was stopped.
                 for run in reversed(runs):
                     store.request_stop(run.id)
+            if time.monotonic() - tended > TEND_SECONDS:
+                tended = time.monotonic()
+                tend(store)
+            now = [store.run(run.id) for run in runs]
+            left = [run for run in now if run.is_active]
+            going_on = next((run.name for run in left if run.status != "queued"), "waiting")
+            progress.update(bar, completed=len(now) - len(left), description=going_on)
+            if not left:
+                return
+            time.sleep(POLL_SECONDS)
 
 
 def _show(found: Frontier) -> None:

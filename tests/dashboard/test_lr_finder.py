@@ -26,7 +26,7 @@ from engine.runs.store import Store
 from engine.spec import RunSpec
 from engine.training.range_test import Group, RangeTest, analyse, written
 from tests.dashboard.made import add_run, spec_of, start
-from tests.dashboard.pages import run, text_of
+from tests.dashboard.pages import choose, open_page, run, start_button, text_of
 
 FULL = spec_of("full", {"optimiser": {"lr": 5e-2}})
 FROZEN = spec_of("frozen")
@@ -320,3 +320,35 @@ def test_without_a_suggestion_nothing_is_marked() -> None:
     figure = range_figure([replace(HEAD, suggestion=None)])
     assert [trace.mode for trace in figure.data] == ["markers", "lines"]
     assert not figure.layout.shapes
+
+
+# ---- on the Train page itself
+
+
+def test_the_train_page_offers_the_finder_and_a_rate_it_found_reaches_the_run(
+    store: Store, commands: list[list[str]]
+) -> None:
+    page = open_page("train")
+    assert button(page, "start").label == "Find rates for Frozen"
+    button(page, "start").click()
+    run(page)
+    [[_, key]] = commands
+    spec = RunSpec.parse(engine.runs.rate_finder.spec_file(key).read_text(encoding="utf-8"))
+    assert spec.strategy.name == "frozen"
+    keep_tests(spec, (HEAD, NO_CURVE))
+    page = run(open_page("train"))
+    assert HEAD.suggestion is not None
+    rate = nearest_rate(HEAD.suggestion)
+    assert button(page, "use.head").label.startswith("Use ")
+    button(page, "use.head").click()
+    run(page)
+    assert state_of(page, "lr.frozen") == rate
+    start_button(page).click()
+    run(page)
+    rates = {one.spec.strategy.name: one.spec.optimiser.lr for one in store.all_runs()}
+    assert rates["frozen"] == rate
+
+
+def test_without_images_there_is_nothing_to_find(store: Store) -> None:
+    page = choose(open_page("train"), "train.source", "folder")
+    assert button(page, "start") is None
