@@ -68,9 +68,10 @@ def test_a_checkpoint_of_thaw_gives_its_backbone_and_name(tmp_path: Path) -> Non
     spec = ModelSpec(backbone=NAME, weights="random")
     model = build_classifier(spec, num_classes=2, seed=3, size=64)
     run = tiny_spec("photos").model_copy(update={"model": spec})
-    best = BestCheckpoint(tmp_path / "best.safetensors", model, frozenset())
+    best = BestCheckpoint(tmp_path / "best.safetensors", model)
     scale = (0.5, 0.5, 0.5)
-    best.take(CheckpointHeader(run.model_dump(), ("a", "b"), 1, 0.5, scale, scale))
+    spec_data = run.model_dump(mode="json")
+    best.take(CheckpointHeader(spec_data, ("a", "b"), 1, 0.5, scale, scale), frozenset())
     best.write()
     facts = checkpoint_facts(str(best.file))
     assert facts is not None

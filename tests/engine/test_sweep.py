@@ -83,10 +83,10 @@ def test_a_parameter_that_two_stages_use_belongs_to_the_first(tmp_path: Path) ->
     name = backbone_record("timm/coat_tiny").name
     model = build_classifier(ModelSpec(backbone=name, weights="random"), NUM_CLASSES, 0, 64)
     assert partition_faults(model.backbone) == []
-    checkpoint = BestCheckpoint(tmp_path / "best.safetensors", model, frozenset())
+    checkpoint = BestCheckpoint(tmp_path / "best.safetensors", model)
     scale = (0.5, 0.5, 0.5)
-    spec = tiny_spec("photos", {"model.backbone": name}).model_dump()
-    checkpoint.take(CheckpointHeader(spec, ("a", "b", "c"), 1, 0.5, scale, scale))
+    spec = tiny_spec("photos", {"model.backbone": name}).model_dump(mode="json")
+    checkpoint.take(CheckpointHeader(spec, ("a", "b", "c"), 1, 0.5, scale, scale), frozenset())
     checkpoint.write()
     loaded, _ = load_checkpoint(checkpoint.file)
     before, after = model.state_dict(), loaded.state_dict()
