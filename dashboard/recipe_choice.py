@@ -55,7 +55,7 @@ def fill(page: str, recipe: Recipe, data: DataSpec | None = None) -> None:
         data: what the recipe adapts to, if it does.
     """
     values: dict[str, Any] = {path: field_info(path).default for path in CONTROLS}
-    values |= recipe.settings_for(_facts(data) if recipe.adapt is not None else None)
+    values |= recipe.settings_for(recipe_facts(recipe, data))
     name, rate = values.pop("strategy.name"), values.pop("optimiser.lr")
     for path, value in _of_controls(values, name, rate).items():
         st.session_state[f"{page}.{path}"] = value
@@ -63,9 +63,12 @@ def fill(page: str, recipe: Recipe, data: DataSpec | None = None) -> None:
     st.session_state[f"{page}.recipe"] = recipe.name
 
 
-def _facts(data: DataSpec | None) -> DataFacts | None:
+def recipe_facts(recipe: Recipe, data: DataSpec | None) -> DataFacts | None:
+    """Returns what the recipe adapts to; None where it does not, or the data cannot be used."""
+    if data is None or recipe.adapt is None:
+        return None
     try:
-        return None if data is None else data_facts(data)
+        return data_facts(data)
     except DataError:
         return None
 

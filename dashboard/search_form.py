@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from dashboard.recipe_choice import recipe_facts
 from dashboard.runs import label_of, plain, store
 from dashboard.search_form_axes import SEARCHED, axis_control, setting_label
 from engine.data import samples
@@ -68,8 +69,8 @@ def _base_choice(page: str) -> RunSpec | None:
         return None
     if own is not None:
         return own.spec.model_copy(update={"data": data, "steering": ()})
-    settings = nested(RECIPES[picked].settings)
-    return RunSpec.parse(settings | {"data": data.model_dump()})
+    settings = RECIPES[picked].settings_for(recipe_facts(RECIPES[picked], data))
+    return RunSpec.parse(nested(settings) | {"data": data.model_dump()})
 
 
 def _base_label(name: str, newest: Run | None) -> str:

@@ -27,6 +27,7 @@ from engine.home import thaw_home
 from engine.models.catalogue import DEFAULT_BACKBONE
 from engine.runs.process import start_detached
 from engine.runs.queue import tend
+from engine.runs.search_study import tend_searches
 from engine.training.speeds import known_speeds
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -44,6 +45,7 @@ def serve(host: str, port: int) -> None:
     """
     _require_free(host, port)
     tend(store())
+    tend_searches()
     if not known_speeds():
         log_file = thaw_home() / "cache" / "speeds" / "measure.log"
         start_detached(["engine.runs.measure", DEFAULT_BACKBONE], log_file)

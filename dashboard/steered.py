@@ -23,6 +23,11 @@ def steered_section(page: str, reports: Sequence[RunReport]) -> None:
         reports: the runs on the page; those that nobody steered are left out.
     """
     for one in reports:
+        if one.acts_too_late:
+            st.caption(
+                f"Asked of **{plain(label_of(one.run))}** when no step was left for it, so without "
+                f"effect: {plain('; '.join(one.acts_too_late))}."
+            )
         if not one.acts:
             continue
         left, right = st.columns([5, 1], vertical_alignment="center")

@@ -1,11 +1,20 @@
-"""Follows a run in the terminal, from the store's events alone."""
+"""Follows runs in the terminal, from the store's events alone."""
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from engine.cli.app import percent, seconds
+from engine.cli.interrupt import Interrupt, first_interrupt
 from engine.errors import StoreError
 from engine.events import MetricEvent
 from engine.home import thaw_home
@@ -14,6 +23,7 @@ from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 
 POLL_SECONDS = 0.1
+ALL_POLL_SECONDS = 0.5
 TEND_SECONDS = 3.0
 START_SECONDS = 60.0
 
@@ -29,49 +39,82 @@ def follow(store: Store, run: Run, quiet: bool = False) -> Run:
         quiet: show nothing.
     """
     console = Console(stderr=True, quiet=quiet, markup=False)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=quiet,
-    ) as progress:
+    columns = _columns("{task.fields[unit]}")
+    with (
+        first_interrupt() as interrupt,
+        Progress(*columns, console=console, transient=True, disable=quiet) as progress,
+    ):
         view = _View(progress, run)
-        run = _watch(store, run, view)
+        run = _watch(store, run, view, interrupt)
     _say_end(console, store, run)
     return run
 
 
-def _watch(store: Store, run: Run, view: "_View") -> Run:
-    seen, tended, asked = 0, time.monotonic(), False
-    first_in_line_since: float | None = None
-    while True:
-        try:
-            run = store.run(run.id)
-            for event in store.events(run.id, after=seen):
-                seen = event.seq
-                view.show(event)
-            if not run.is_active:
-                return run
-            if run.status == "queued":
-                num_before = store.num_waiting_before(run)
-                view.waiting(num_before)
-                first_in_line_since = (
-                    (first_in_line_since or time.monotonic()) if not num_before else None
-                )
-                _require_start(run, first_in_line_since)
+def follow_all(store: Store, runs: Sequence[Run], quiet: bool = False) -> list[Run]:
+    """Shows on stderr how many runs have ended until all have, and returns them as they ended.
+
+    The first Ctrl-C asks all that are left to stop; a second one leaves them to themselves.
+    """
+    console = Console(stderr=True, quiet=quiet, markup=False)
+    asked, tended = False, 0.0
+    with (
+        first_interrupt() as interrupt,
+        Progress(*_columns("runs"), console=console, transient=True, disable=quiet) as progress,
+    ):
+        bar = progress.add_task("waiting", total=len(runs))
+        while True:
+            if interrupt.pressed and not asked:
+                asked = True
+                console.print("Stopping; press Ctrl-C again to leave the runs going on.")
+                # From the end, so that none that waits takes the place of one that was stopped.
+                for run in reversed(runs):
+                    store.request_stop(run.id)
             if time.monotonic() - tended > TEND_SECONDS:
                 tended = time.monotonic()
                 tend(store)
-            time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            if asked:
-                raise
+            now = [store.run(run.id) for run in runs]
+            left = [run for run in now if run.is_active]
+            going_on = next((run.name for run in left if run.status != "queued"), "waiting")
+            progress.update(bar, completed=len(now) - len(left), description=going_on)
+            if not left:
+                return now
+            time.sleep(ALL_POLL_SECONDS)
+
+
+def _columns(unit: str) -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
+        TimeElapsedColumn(),
+    )
+
+
+def _watch(store: Store, run: Run, view: "_View", interrupt: Interrupt) -> Run:
+    seen, tended, asked = 0, time.monotonic(), False
+    first_in_line_since: float | None = None
+    while True:
+        if interrupt.pressed and not asked:
             asked = True
             view.say("Stopping after the present step; press Ctrl-C again to leave it running.")
             store.request_stop(run.id)
+        run = store.run(run.id)
+        for event in store.events(run.id, after=seen):
+            seen = event.seq
+            view.show(event)
+        if not run.is_active:
+            return run
+        if run.status == "queued":
+            num_before = store.num_waiting_before(run)
+            view.waiting(num_before)
+            first_in_line_since = (
+                (first_in_line_since or time.monotonic()) if not num_before else None
+            )
+            _require_start(run, first_in_line_since)
+        if time.monotonic() - tended > TEND_SECONDS:
+            tended = time.monotonic()
+            tend(store)
+        time.sleep(POLL_SECONDS)
 
 
 def _require_start(run: Run, first_in_line_since: float | None) -> None:

@@ -1,17 +1,14 @@
 """`thaw frontier`: one model at every depth of fine-tuning."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
-from engine.cli.interrupt import first_interrupt
+from engine.cli.follow import follow_all
 from engine.cli.settings import (
     RecipeOption,
     SetOption,
@@ -23,12 +20,9 @@ from engine.cli.settings import (
 )
 from engine.data.folders import find_images
 from engine.insight.frontier import DepthPoint, Frontier, frontier, frontier_specs
-from engine.runs.queue import enqueue, tend
-from engine.runs.store import Run, Store
+from engine.runs.queue import enqueue
+from engine.runs.store import Store
 from engine.strategies import STRATEGIES
-
-POLL_SECONDS = 0.25
-TEND_SECONDS = 3.0
 
 
 @app.command("frontier")
@@ -84,50 +78,13 @@ def run_frontier(
     )
     store = Store()
     runs = enqueue(store, frontier_specs(base, seeds))
-    _follow(store, runs, quiet=json_output)
+    follow_all(store, runs, quiet=json_output)
     found = frontier(store, runs[0].group_id)
     if json_output:
         print_json(found.to_dict())
     else:
         _show(found)
     sys.exit(0 if all(run.status == "finished" for run in found.runs) else 1)
-
-
-def _follow(store: Store, runs: list[Run], quiet: bool) -> None:
-    """Shows on stderr how far the runs are, until all have ended.
-
-    The first Ctrl-C asks all that are left to stop; a second one leaves them to themselves.
-    """
-    stderr = Console(stderr=True, quiet=quiet, markup=False)
-    asked, tended = False, 0.0
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} runs"),
-        TimeElapsedColumn(),
-    )
-    with (
-        first_interrupt() as interrupt,
-        Progress(*columns, console=stderr, transient=True, disable=quiet) as progress,
-    ):
-        bar = progress.add_task("waiting", total=len(runs))
-        while True:
-            if interrupt.pressed and not asked:
-                asked = True
-                stderr.print("Stopping; press Ctrl-C again to leave the runs going on.")
-                # From the end, so that none that waits takes the place of one that was stopped.
-                for run in reversed(runs):
-                    store.request_stop(run.id)
-            if time.monotonic() - tended > TEND_SECONDS:
-                tended = time.monotonic()
-                tend(store)
-            now = [store.run(run.id) for run in runs]
-            left = [run for run in now if run.is_active]
-            going_on = next((run.name for run in left if run.status != "queued"), "waiting")
-            progress.update(bar, completed=len(now) - len(left), description=going_on)
-            if not left:
-                return
-            time.sleep(POLL_SECONDS)
 
 
 def _show(found: Frontier) -> None:

@@ -91,7 +91,8 @@ def find_lr(
         "device": device,
     }
     given = {path: value for path, value in given.items() if value is not None}
-    run_spec = build_spec(spec, recipe_settings(recipe) | given | assignments(settings))
+    given |= assignments(settings)
+    run_spec = build_spec(spec, recipe_settings(recipe, given) | given)
     if Store().all_runs(ACTIVE):
         print("thaw: a run goes on meanwhile, so both take longer.", file=sys.stderr)
     started = time.perf_counter()

@@ -16,10 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
+from engine.cli.interrupt import first_interrupt
+from engine.cli.settings import recipe_settings
 from engine.data.folders import find_images
 from engine.errors import SpecError
 from engine.home import run_folder
-from engine.recipes import RECIPES
 from engine.runs.search_space import SearchSpec, nested, parse_over
 from engine.runs.search_study import (
     Search,
@@ -181,11 +182,10 @@ def _base_values(file: Path | None, recipe: str | None, given: Mapping[str, Any]
 
     Raises:
         SpecError: the file cannot be read, there is no such recipe, or no data is named.
+        DataError: the recipe adapts to the data, and the folder cannot be used.
     """
-    if recipe is not None and recipe not in RECIPES:
-        raise SpecError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
-    settings = RECIPES[recipe].settings if recipe else {}
-    settings = settings | {path: value for path, value in given.items() if value is not None}
+    known = {path: value for path, value in given.items() if value is not None}
+    settings = recipe_settings(recipe, known) | known
     if file is None and "data.folder" not in settings:
         raise SpecError("Name the folder of images: thaw search --data DIR.")
     if file is not None:
@@ -212,24 +212,24 @@ def _follow(one: Search, quiet: bool) -> Search:
     """
     stderr = Console(stderr=True, quiet=quiet, markup=False)
     asked, tended = False, time.monotonic()
-    with Live(console=stderr, auto_refresh=False, transient=True) as live:
+    with (
+        first_interrupt() as interrupt,
+        Live(console=stderr, auto_refresh=False, transient=True) as live,
+    ):
         while True:
-            try:
-                one, trials = look_at(one.id)
-                if not one.is_active:
-                    return one
-                if not quiet:
-                    live.update(_view(one, trials), refresh=True)
-                if time.monotonic() - tended > TEND_SECONDS:
-                    tended = time.monotonic()
-                    tend_search(one)
-                time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                if asked:
-                    raise
+            if interrupt.pressed and not asked:
                 asked = True
-                stop_search(one.id)
                 stderr.print("Stopping; press Ctrl-C again to leave it running.")
+                stop_search(one.id)
+            one, trials = look_at(one.id)
+            if not one.is_active:
+                return one
+            if not quiet:
+                live.update(_view(one, trials), refresh=True)
+            if time.monotonic() - tended > TEND_SECONDS:
+                tended = time.monotonic()
+                tend_search(one)
+            time.sleep(POLL_SECONDS)
 
 
 def _view(one: Search, trials: Sequence[Trial]) -> Group:

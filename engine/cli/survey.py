@@ -1,14 +1,12 @@
 """`thaw survey`: every strategy on the same images, over several seeds, as one table."""
 
 import sys
-import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engine.cli.app import JSON_HELP, app, print_json
+from engine.cli.follow import follow_all
 from engine.cli.settings import (
     RecipeOption,
     SetOption,
@@ -21,11 +19,9 @@ from engine.cli.settings import (
 from engine.errors import SpecError
 from engine.insight.compare import report
 from engine.insight.survey import markdown, survey, survey_specs
-from engine.runs.queue import enqueue, tend
-from engine.runs.store import Run, Store
+from engine.runs.queue import enqueue
+from engine.runs.store import Store
 from engine.strategies import STRATEGIES
-
-POLL_SECONDS = 0.5
 
 
 @app.command("survey")
@@ -64,9 +60,10 @@ def run_survey(
         "model.backbone": backbone,
     }
     given = {path: value for path, value in options.items() if value is not None}
-    base = build_spec(spec, recipe_settings(recipe) | given | assignments(settings))
+    given |= assignments(settings)
+    base = build_spec(spec, recipe_settings(recipe, given) | given)
     store = Store()
-    runs = _follow(store, enqueue(store, survey_specs(base, names, seeds)))
+    runs = follow_all(store, enqueue(store, survey_specs(base, names, seeds)))
     rows = survey([report(store, run) for run in runs])
     if json_output:
         print_json({"rows": [row.to_dict() for row in rows], "runs": [run.id for run in runs]})
@@ -76,30 +73,3 @@ def run_survey(
     for failure in failures:
         print(f"thaw: {failure}", file=sys.stderr)
     sys.exit(1 if failures else 0)
-
-
-def _follow(store: Store, runs: list[Run]) -> list[Run]:
-    """Waits for all the runs, and returns them as they ended."""
-    console = Console(stderr=True, markup=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} runs"),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        bar = progress.add_task("training", total=len(runs))
-        while True:
-            try:
-                tend(store)
-                now = [store.run(run.id) for run in runs]
-                active = [run for run in now if run.is_active]
-                working = next((run.name for run in active if run.status == "running"), "waiting")
-                progress.update(bar, completed=len(now) - len(active), description=working)
-                if not active:
-                    return now
-                time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                for run in runs:
-                    if store.run(run.id).is_active:
-                        store.request_stop(run.id)

@@ -34,6 +34,11 @@ class RunReport:
         return kept
 
     @property
+    def acts_too_late(self) -> tuple[str, ...]:
+        """Sentences of what was asked when no step was left for it."""
+        return tuple(self.run.summary.get("acts_too_late") or ())
+
+    @property
     def best_val_accuracy(self) -> float | None:
         """Fraction of validation images that the kept model gets right."""
         if self.blend is not None:
@@ -87,6 +92,7 @@ class RunReport:
             "checkpoint": run.summary.get("checkpoint"),
             "spec": spec.model_dump(),
             "acts": [_act_dict(event) for event in self.acts],
+            "acts_too_late": list(self.acts_too_late),
             "epochs": [_epoch_dict(event) for event in self.epochs],
         }
 

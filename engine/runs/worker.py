@@ -78,6 +78,7 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
             "best_epoch": outcome.best_epoch,
             "seconds": outcome.seconds,
             "cpu_seconds": outcome.cpu_seconds,
+            "acts_too_late": list(outcome.acts_too_late),
             "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
         },
     )

@@ -49,6 +49,7 @@ class Outcome:
             on the machine hardly change it.
         note: why it ended before its last epoch, if it did.
         blend: metrics of the kept model and its `alpha`, where it is a blend of two others.
+        acts_too_late: sentences of the acts that no step was left for.
     """
 
     status: Literal["finished", "stopped"] = "finished"
@@ -58,6 +59,7 @@ class Outcome:
     cpu_seconds: float = 0.0
     note: str = ""
     blend: dict[str, float] | None = None
+    acts_too_late: tuple[str, ...] = ()
 
 
 @dataclass

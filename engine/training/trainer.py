@@ -63,6 +63,8 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter) -> Outcome:
         session.outcome.note = "stopped by hand"
     finally:
         session.checkpoint.write()
+    late = (*session.waiting, *reporter.take_acts())
+    session.outcome.acts_too_late = tuple(act.sentence for act in late)
     session.outcome.seconds = time.perf_counter() - started
     session.outcome.cpu_seconds = time.process_time() - cpu_started
     return session.outcome

@@ -39,7 +39,8 @@ CONTROLS = (
 
 
 def open_page(
-    name: Literal["train", "models", "live", "compare"] = "train", runs: Sequence[str] = ()
+    name: Literal["train", "models", "live", "compare", "depth", "search"] = "train",
+    runs: Sequence[str] = (),
 ) -> AppTest:
     """Returns a page of the app that has been drawn once, with `?run=` for each of `runs`."""
     page = AppTest.from_file(APP, default_timeout=30)

@@ -307,6 +307,14 @@ def test_acts_of_a_run_are_listed_and_drawn(store: Store) -> None:
             assert f"{label_of(frozen)}, steered" not in names
 
 
+def test_what_was_asked_too_late_is_told(store: Store) -> None:
+    frozen, _ = finished_pair(store)
+    store.add_to_summary(frozen.id, {"acts_too_late": ["block3 frozen"]})
+    [line] = [line for line in text_of(open_page("compare")).splitlines() if "Asked of" in line]
+    assert label_of(frozen) in line
+    assert line.endswith("without effect: block3 frozen.")
+
+
 def test_a_steered_run_is_replayed_by_a_click(store: Store, started: list[str]) -> None:
     _, full = finished_pair(store)
     steer(store, full)

@@ -1,12 +1,14 @@
 """Steering: what a person changes takes effect before the next step, and is told."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from engine.models.catalogue import backbone_record
 from engine.spec import Act
+from engine.training.trainer import train
 from tests.engine.helm import (
     FREE_BLOCK7,
     FREEZE_BLOCK3,
@@ -17,6 +19,7 @@ from tests.engine.helm import (
     Steer,
     steered,
 )
+from tests.engine.specs import tiny_spec
 
 __all__ = ["steered"]
 
@@ -182,3 +185,13 @@ def test_an_unsteered_run_tells_its_phases_only(steered: Steer) -> None:
     done = steered({"strategy.name": "lp_ft", "training.epochs": 4})
     assert done.acts == ()
     assert [(event.epoch, event.step) for event in done.phases] == [(1, 0), (3, 6)]
+
+
+def test_what_no_step_was_left_for_is_told_at_the_end(tiny_folder: Path, tmp_path: Path) -> None:
+    spec = tiny_spec(tiny_folder, FULL)
+    num_steps = spec.training.epochs * STEPS_PER_EPOCH
+    ahead = FREEZE_BLOCK3.model_copy(update={"step": num_steps + 1})
+    helm = Helm([(1, FREE_BLOCK7), (num_steps, HALVE_HEAD)])
+    outcome = train(spec.model_copy(update={"steering": (ahead,)}), tmp_path, helm)
+    assert outcome.acts_too_late == (ahead.sentence, HALVE_HEAD.sentence)
+    assert len(helm.of_kind("act")) == 1
