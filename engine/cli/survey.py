@@ -1,6 +1,7 @@
 """`thaw survey`: every strategy on the same images, over several seeds, as one table."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from engine.cli.settings import (
     recipe_settings,
     setting_option,
 )
+from engine.data.folders import find_images
 from engine.errors import SpecError
 from engine.insight.compare import report
 from engine.insight.survey import markdown, survey, survey_specs
@@ -62,6 +64,9 @@ def run_survey(
     given = {path: value for path, value in options.items() if value is not None}
     given |= assignments(settings)
     base = build_spec(spec, recipe_settings(recipe, given) | given)
+    find_images(
+        Path(base.data.folder), Path(base.data.val_folder) if base.data.val_folder else None
+    )
     store = Store()
     runs = follow_all(store, enqueue(store, survey_specs(base, names, seeds)))
     rows = survey([report(store, run) for run in runs])

@@ -73,6 +73,13 @@ def test_an_unknown_strategy_is_refused(tiny_folder: Path) -> None:
     assert "There is no strategy thawed; choose from frozen, full" in refusal(done)
 
 
+def test_a_folder_that_cannot_be_used_starts_no_run(tmp_path: Path) -> None:
+    (tmp_path / "only").mkdir()
+    done = thaw("survey", "--data", str(tmp_path))
+    assert str(tmp_path) in refusal(done)
+    assert Store().all_runs() == []
+
+
 def test_any_setting_can_be_set_by_its_name() -> None:
     listed = json.loads(thaw("settings", "--json").stdout)
     names = {row["name"] for row in listed}
