@@ -43,7 +43,7 @@ class Curve:
 
     def act_marks(self, against: Against) -> list[tuple[float, str]]:
         """Returns where each act lies, and what it was; none before the first epoch is told."""
-        if not self.epochs:
+        if not self.epochs or not self.acts:
             return []
         first = self.epochs[0]
         steps_per_epoch = first.step / first.epoch

@@ -108,6 +108,12 @@ def pictures_section(page: str) -> ImageSpec:
     with right:
         fit = choice(page, "images.fit")
         normalisation = choice(page, "images.normalisation")
-    return ImageSpec.parse(
-        {"size": size, "fit": fit, "augmentation": augmentation, "normalisation": normalisation}
-    )
+    values = {
+        "size": size,
+        "fit": fit,
+        "augmentation": augmentation,
+        "normalisation": normalisation,
+    }
+    if augmentation != "none":
+        values["views"] = number_slider(page, "images.views", high=20)
+    return ImageSpec.parse(values)

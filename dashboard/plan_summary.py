@@ -129,9 +129,13 @@ def _show_busy() -> None:
         st.caption(f"{count} going on or waiting; a new one queues behind and starts by itself.")
 
 
-def _launch(specs: Sequence[RunSpec]) -> None:
-    folder = Path(specs[0].data.folder)
+def named(spec: RunSpec) -> tuple[str, RunSpec]:
+    """Returns a spec with the name that its run gets."""
+    folder = Path(spec.data.folder)
     name = folder.parent.name if folder.name == "base" else folder.name
-    named = [(f"{STRATEGIES[spec.strategy.name].label} · {name}", spec) for spec in specs]
-    runs = enqueue(store(), named)
+    return f"{STRATEGIES[spec.strategy.name].label} · {name}", spec
+
+
+def _launch(specs: Sequence[RunSpec]) -> None:
+    runs = enqueue(store(), [named(spec) for spec in specs])
     st.switch_page("app_pages/live.py", query_params={"run": [run.id for run in runs]})

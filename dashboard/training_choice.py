@@ -55,6 +55,7 @@ def regularisation_section(page: str) -> tuple[dict[str, Any], dict[str, Any]]:
         ema_decay = grid_slider(page, "training.ema_decay", EMA_DECAYS)
         depth = number_slider(page, "model.stochastic_depth", step=0.05)
         balance = choice(page, "training.class_balance", explains=True)
+        precision = choice(page, "training.feature_precision")
     training = {
         "label_smoothing": smoothing,
         "mixup": mixup,
@@ -63,6 +64,7 @@ def regularisation_section(page: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "clip_norm": clip_norm,
         "ema_decay": ema_decay,
         "class_balance": balance,
+        "feature_precision": precision,
     }
     return training, {"stochastic_depth": depth}
 

@@ -7,6 +7,7 @@ Each message is one sentence or more in plain words: what is wrong, with what, a
     ├── DataError       a folder or a picture cannot be used
     ├── WeightsError    pre-trained weights are missing or do not fit
     ├── TrainingError   the training itself went wrong (a loss that is not a number)
+    ├── CacheError      something is too large to be kept on disk
     ├── HomeError       Thaw's own folder cannot be written
     ├── StoreError      the store of runs cannot be used
     │   └── RunNotFoundError
@@ -32,6 +33,10 @@ class WeightsError(ThawError):
 
 class TrainingError(ThawError):
     """Training cannot go on, for a reason that lies in the settings or the data."""
+
+
+class CacheError(ThawError):
+    """An array cannot be kept on disk, or the limit of the cache is no size."""
 
 
 class HomeError(ThawError):

@@ -105,6 +105,7 @@ def _results(reports: list[RunReport]) -> None:
             "time in all": duration(one.seconds),
             "parameters trained": _count(one.run.summary.get("trainable_parameters")),
             "peak memory": _memory(one),
+            "frozen stages": _kept(one),
             "started from": one.run.summary.get("weights") or "–",
             "why it ended": one.run.reason or "–",
         }
@@ -118,6 +119,15 @@ def _results(reports: list[RunReport]) -> None:
 
 def _count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
+
+
+def _kept(one: RunReport) -> str:
+    """Returns whether what frozen stages give was computed, or found in the cache."""
+    facts = one.run.summary
+    if "features_found" not in facts:
+        return "–"
+    took = duration(facts["features_seconds"])
+    return f"found, saved {took}" if facts["features_found"] else f"computed in {took}"
 
 
 def _memory(one: RunReport) -> str:

@@ -7,9 +7,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import dashboard
+from dashboard.cache_section import cache_section
 from dashboard.data_choice import data_section, pictures_section
 from dashboard.data_summary import DataSummary
 from dashboard.depth_form import offer_depth
+from dashboard.instant_section import instant_section
 from dashboard.lr_finder_section import lr_finder_section
 from dashboard.model_choice import model_section
 from dashboard.optimiser_choice import optimiser_section, rates_preview
@@ -51,6 +53,9 @@ def main() -> None:
         st.subheader("What will happen", anchor=False)
         specs = _launch_section(data, summary, values, chosen)
     if specs:
+        with launch:
+            instant_section(PAGE, specs)
+            cache_section(PAGE)
         with finder:
             lr_finder_section(PAGE, specs)
 

@@ -11,6 +11,7 @@ __all__ = ["main"]
 def main() -> None:
     """Runs the command line; an error that a person can mend is one sentence on stderr."""
     import engine.cli.blends
+    import engine.cli.cache
     import engine.cli.frontier
     import engine.cli.lr_finder
     import engine.cli.models

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from engine.data.batches import num_batches
 from engine.data.decode import decode_image
 from engine.data.manifest import Item
+from engine.data.squares import Rows
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError
 
@@ -27,25 +29,64 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class PictureDataset(Dataset[Batch]):
     """Pictures read from their files; an item is asked for as (epoch, position)."""
 
-    def __init__(self, items: Sequence[Item], transform: EvalTransform, seed: int):
+    def __init__(
+        self,
+        items: Sequence[Item],
+        transform: EvalTransform,
+        seed: int,
+        squares: Rows | None = None,
+        views: int = 0,
+    ):
+        """Takes what decides the images.
+
+        Args:
+            items: their files and labels.
+            transform: makes images of them.
+            seed: decides random changes, with epoch and position.
+            squares: the pictures as `transform.square` gives them, where they are at hand.
+            views: so many epochs differ, after which their images come again; 0 for all.
+        """
         self.items = items
         self.transform = transform
         self.seed = seed
+        self.squares = squares
+        self.views = views
 
     def __getitem__(self, draw: Draw) -> Batch:
         """Returns image (3, H, W), label and position of one picture."""
         epoch, position = draw
         item = self.items[position]
-        try:
-            picture = decode_image(Path(item.path), at_least=self.transform.decode_size)
-        except DataError as error:
-            raise DataError(f"{UNREADABLE} {item.path}: {error}") from error
-        image_CHW = self.transform(picture, (self.seed, epoch, position))
+        if self.squares is None:
+            square = read_square(item, self.transform)
+        else:
+            square = Image.fromarray(self.squares[position])
+        seed = (self.seed, view_of(epoch, self.views), position)
+        image_CHW = self.transform.finish(square, seed)
         return image_CHW, torch.tensor(item.label), torch.tensor(position)
 
     def __len__(self) -> int:
         """Number of pictures."""
         return len(self.items)
+
+
+def read_square(item: Item, transform: EvalTransform) -> Image.Image:
+    """Returns a picture of a run, read from its file and fitted.
+
+    Raises:
+        DataError: it can no longer be read.
+    """
+    try:
+        picture = decode_image(Path(item.path), at_least=transform.decode_size)
+    except DataError as error:
+        raise DataError(
+            f"{UNREADABLE} {item.path}: {error}; put it back or remove it, and start the run again."
+        ) from error
+    return transform.square(picture)
+
+
+def view_of(epoch: int, views: int) -> int:
+    """Returns whose images an epoch sees (both counted from 1), where so many differ."""
+    return (epoch - 1) % views + 1 if views else epoch
 
 
 class EpochBatches(Sampler[list[Draw]]):

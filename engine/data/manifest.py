@@ -18,10 +18,17 @@ MANIFEST_FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class Item:
-    """One image and the index of its class."""
+    """One image and the index of its class.
+
+    Attributes:
+        path: of the file.
+        label: index of its class.
+        digest: BLAKE2b of the content, in hex; empty in manifests of old runs.
+    """
 
     path: str
     label: int
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,8 @@ def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None
     bad = tuple(LeftOut(str(p), v.reason) for p, v in verdicts.items() if v.reason)
     return Manifest(
         classes=found.classes,
-        train=_items(train),
-        val=_items(val),
+        train=_items(train, verdicts),
+        val=_items(val, verdicts),
         left_out=tuple(sorted((*found.left_out, *bad), key=lambda file: file.path)),
         fingerprint=_fingerprint(found.classes, train, val, verdicts),
     )
@@ -103,9 +110,13 @@ def _split(
     return good, val
 
 
-def _items(files_by_class: Sequence[Sequence[Path]]) -> tuple[Item, ...]:
+def _items(
+    files_by_class: Sequence[Sequence[Path]], verdicts: dict[Path, Verdict]
+) -> tuple[Item, ...]:
     return tuple(
-        Item(str(path), label) for label, files in enumerate(files_by_class) for path in files
+        Item(str(path), label, verdicts[path].digest)
+        for label, files in enumerate(files_by_class)
+        for path in files
     )
 
 

@@ -76,7 +76,11 @@ def build_head(spec: ModelSpec, num_features: int, num_classes: int) -> nn.Seque
 
 
 def build_classifier(
-    spec: ModelSpec, num_classes: int, seed: int, size: int | None = None
+    spec: ModelSpec,
+    num_classes: int,
+    seed: int,
+    size: int | None = None,
+    backbone: Backbone | None = None,
 ) -> Classifier:
     """Returns a backbone under a fresh head.
 
@@ -88,13 +92,15 @@ def build_classifier(
         num_classes: logits to give.
         seed: decides the head's first weights, and the backbone's where they are random.
         size: side of the pictures in px; the backbone's own where None.
+        backbone: the one that the spec names, where it is built already.
 
     Raises:
         WeightsError: the backbone's weights are missing or do not fit.
         SpecError: the backbone takes no pictures of this size, or has no blocks that stochastic
             depth could skip.
     """
-    backbone = build_backbone(spec.backbone, size, spec.weights, seed)
+    if backbone is None:
+        backbone = build_backbone(spec.backbone, size, spec.weights, seed)
     if spec.stochastic_depth:
         set_stochastic_depth(backbone.network, spec.stochastic_depth, spec.backbone)
     torch.manual_seed(seed)

@@ -17,6 +17,8 @@ from engine.runs.writer import EventWriter
 
 TRACEBACK_FILE = "traceback.txt"
 SPEC_FILE = "spec.json"
+# Tasks whose values say something of the run as a whole.
+TELLING = ("ready", "features", "pictures")
 
 
 class SummaryWriter(EventWriter):
@@ -28,7 +30,7 @@ class SummaryWriter(EventWriter):
 
     def emit(self, kind: Any, epoch: int, step: int, values: Any) -> None:
         """Takes an event down, and what it says of the run as a whole."""
-        if values.get("task") == "ready":
+        if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
             self._store.add_to_summary(self._run_id, self.facts)
         super().emit(kind, epoch, step, values)

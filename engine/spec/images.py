@@ -45,6 +45,13 @@ class ImageSpec(Part):
             "Hutter 2021)",
         ),
     )
+    views: Annotated[int, Field(ge=0, le=50)] = Field(
+        0,
+        description="So many differently changed versions of each training picture, which come "
+        "again and again: what is frozen is then computed once a view and not once an epoch. 0 "
+        "changes pictures anew in every epoch, which curbs overfitting best.",
+        json_schema_extra=about("Augmented views", "a picture"),
+    )
 
     normalisation: Normalisation = Field(
         "backbone",

@@ -75,6 +75,15 @@ class TrainingSpec(Part):
             loss="mistakes on rare classes weigh more",
         ),
     )
+    feature_precision: Literal["full", "half"] = Field(
+        "full",
+        description="How exactly the output of frozen stages is kept from epoch to epoch.",
+        json_schema_extra=about(
+            "Precision of kept features",
+            full="as the network computes it",
+            half="in 16 bits: half the room on disk, logits differ slightly, which is measured",
+        ),
+    )
     early_stopping: Annotated[int, Field(ge=0, le=1000)] = Field(
         0,
         description="Stop after so many validations without a better accuracy; 0 never stops "

@@ -1,26 +1,59 @@
-"""What a run's epochs are fed with: pictures, or features where the backbone does not change.
+"""What a run's epochs are fed with: pictures, or what a still part of the backbone makes of them.
 
-Shapes: N images of a split, D features.
+Shapes: N images of a split.
 """
 
-import torch
+import copy
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from engine.data.loader import EpochBatches, PictureDataset
+import numpy as np
+import torch
+from torch import nn
+
+from engine.caching import ArrayCache
+from engine.data.loader import EpochBatches
 from engine.data.manifest import Item, Manifest
-from engine.data.scale import UNIT, Scale, known_scale
-from engine.data.transforms import EvalTransform, TrainTransform
+from engine.data.squares import Rows, rows_of, unique_items
+from engine.data.transforms import EvalTransform
+from engine.events import Value
 from engine.models.backbone import Backbone
 from engine.models.catalogue import BackboneRecord
+from engine.models.cut import Cut
 from engine.spec import RunSpec
-from engine.training.balance import equal_chances
-from engine.training.features import compute_features, measure_scale
+from engine.training.features import (
+    BATCH_SIZE,
+    KIND,
+    Kept,
+    effect_of_half,
+    features_key,
+    fill_features,
+    find_cut,
+    keep_features,
+)
+from engine.training.pictures import Pictures
 from engine.training.reporter import Preparation, Reporter
-from engine.training.sources import FeatureSource, PictureSource, labels_tensor
+from engine.training.sources import FeatureSource, Source, labels_tensor
 from engine.training.speeds import FORWARD, Speed, record_speed
 
 TELLING_IMAGES = 100
+HEAD = "head"
 
-Pair = tuple[PictureSource, PictureSource] | tuple[FeatureSource, FeatureSource]
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the part of a backbone takes that is run in every epoch.
+
+    Attributes:
+        cut: where that part begins.
+        train: to learn from.
+        val: to judge by.
+    """
+
+    cut: Cut
+    train: FeatureSource
+    val: FeatureSource
 
 
 class Feed:
@@ -43,76 +76,202 @@ class Feed:
         self._record = record
         self._device = device
         self._reporter = reporter
-        self._pictures: tuple[PictureSource, PictureSource] | None = None
-        self._features: tuple[FeatureSource, FeatureSource] | None = None
-        self.scale = self._measured_scale()
+        self._sources: tuple[Source, Source] | None = None
+        self._pictures = Pictures(spec, manifest, record, device, reporter)
+        self._cuts: dict[str | None, Cut | None] = {}
+        self._kept: dict[tuple[str | None, int], Kept] = {}
+        self._told: set[tuple[str | None, int]] = set()
+        self.scale = self._pictures.scale
 
     @property
     def num_batches(self) -> int:
         """Training batches in an epoch."""
-        return len(self._batches(self._manifest.train, shuffle=True))
+        return len(self._pictures.batches(self._manifest.train, shuffle=True))
 
-    def pictures(self) -> tuple[PictureSource, PictureSource]:
+    def pictures(self) -> tuple[Source, Source]:
         """Returns sources of pictures: augmented ones to train on, plain ones to validate on."""
-        if self._pictures is None:
-            images = self._spec.images
-            train = TrainTransform(images, self._record, self.scale)
-            plain = EvalTransform(images, self._record, self.scale)
-            self._pictures = (
-                self._source(self._manifest.train, train, shuffle=True),
-                self._source(self._manifest.val, plain, shuffle=False),
-            )
-        return self._pictures
+        if self._sources is None:
+            self._sources = self._pictures.sources()
+        return self._sources
 
     def features(self, backbone: Backbone) -> tuple[FeatureSource, FeatureSource]:
-        """Returns sources of features, computed once for as long as `forget` is not called."""
-        if self._features is None:
-            manifest = self._manifest
-            total = len(manifest.train) + len(manifest.val)
-            preparation = Preparation(self._reporter, "computing features", total)
-            self._features = (
-                self._featured(manifest.train, True, backbone, preparation),
-                self._featured(manifest.val, False, backbone, preparation),
-            )
-            if len(manifest.train) >= TELLING_IMAGES:
-                speed = Speed(preparation.images_per_second, self._spec.images.size)
-                record_speed(self._spec.model.backbone, FORWARD, speed)
-        return self._features
+        """Returns sources of the backbone's features (D,), computed once."""
+        inputs = self.inputs(backbone, None)
+        assert inputs is not None
+        return inputs.train, inputs.val
 
-    def forget(self) -> None:
-        """Lets go of the features, since the backbone is about to change."""
-        self._features = None
+    def inputs(
+        self,
+        backbone: Backbone,
+        stage: str | None,
+        head: nn.Module | None = None,
+        num_epochs: int | None = None,
+    ) -> Inputs | None:
+        """Returns what goes into the part of a backbone that learns, computed once.
+
+        Args:
+            backbone: of which nothing before `stage` changes.
+            stage: the first that learns; None where none does.
+            head: on which the effect of half precision is measured, where there is one.
+            num_epochs: that will use them, where that is known. For a single one they are used
+                where they are at hand, and not computed: that would be no gain.
+
+        Returns:
+            None where the backbone cannot be divided, or what would be kept is too large.
+        """
+        cut = self._cut(backbone, stage)
+        if cut is None:
+            return None
+        shown = range(1, self._num_views + 1) if self._num_views else [0]
+        train: list[Rows] = []
+        for view in shown:
+            if not self._at_hand(head, cut, view, num_epochs == 1):
+                return None
+            train.append(self._rows(cut, view, "train"))
+        if not self._at_hand(head, cut, 0, num_epochs == 1):
+            return None
+        val = self._rows(cut, 0, "val")
+        manifest = self._manifest
+        return Inputs(
+            cut,
+            self._featured(manifest.train, train, cut, shuffle=True),
+            self._featured(manifest.val, [val], cut, shuffle=False),
+        )
+
+    def for_spec(self, spec: RunSpec, reporter: Reporter) -> "Feed":
+        """Returns a feed of the same pictures, prepared alike, for another spec."""
+        other = copy.copy(self)
+        other._spec, other._reporter, other._sources = spec, reporter, None
+        other._pictures = self._pictures.for_spec(spec, reporter)
+        other._kept, other._cuts, other._told = dict(self._kept), dict(self._cuts), set()
+        return other
+
+    def forget(self, stages: Collection[str]) -> None:
+        """Lets go of what was computed by stages that are about to change.
+
+        Where the cut is stays known; whether a backbone can be divided does not depend on weights.
+        """
+        names = list(self._record.stage_names)
+        first = min((names.index(stage) for stage in stages), default=len(names))
+        for stage, view in list(self._kept):
+            if first < (len(names) if stage is None else names.index(stage)):
+                del self._kept[stage, view]
+
+    def _cut(self, backbone: Backbone, stage: str | None) -> Cut | None:
+        if stage in self._cuts:
+            known = self._cuts[stage]
+            if known is None or known.backbone is backbone:
+                return known
+        self._cuts[stage] = find_cut(backbone, stage, self._pictures.some())
+        return self._cuts[stage]
+
+    def _at_hand(self, head: nn.Module | None, cut: Cut, view: int, only_once: bool) -> bool:
+        """Computes the inputs of a view where need be, and returns whether they are at hand.
+
+        View 0 is that of pictures as they are.
+        """
+        place = cut.stage, view
+        if place in self._kept:
+            if place not in self._told:
+                self._tell_kept(self._kept[place], cut, view, head)
+            return True
+        unique, transform = self._unique_of(view), self._transform(view)
+        key = self._key(cut, view, unique, transform)
+        if only_once and cut.stage is not None and ArrayCache(KIND).knows(key) is None:
+            return False
+        kept = self._keep(cut, view, unique, transform, key)
+        if kept is None:
+            return False
+        self._kept[place] = kept
+        self._tell_kept(kept, cut, view, head)
+        # Whoever works with them from now on finds them.
+        self._kept[place] = replace(kept, was_there=True)
+        return True
+
+    def _rows(self, cut: Cut, view: int, split: str) -> Rows:
+        manifest = self._manifest
+        items = manifest.train if split == "train" else manifest.val
+        rows_N = np.arange(len(items)) if view else rows_of(items, self._unique_of(view))
+        return Rows(self._kept[cut.stage, view].array, rows_N)
+
+    def _transform(self, view: int) -> EvalTransform:
+        return self._pictures.changed if view else self._pictures.plain
+
+    def _unique_of(self, view: int) -> tuple[Item, ...]:
+        """Returns the items whose inputs are computed, in the order of their rows."""
+        manifest = self._manifest
+        if view:
+            # What is drawn at random for a picture depends on its position.
+            return manifest.train
+        # All of them, so that runs with another split of the same pictures find them, too.
+        return unique_items(manifest.val) if self._num_views else self._pictures.unique
+
+    def _key(
+        self, cut: Cut, view: int, unique: Sequence[Item], transform: EvalTransform
+    ) -> dict[str, Any]:
+        images = self._spec.images
+        changed = {"augmentation": images.augmentation, "seed": self._spec.seed, "view": view}
+        dtype = "float16" if self._halves else "float32"
+        return features_key(cut, unique, transform, dtype, changed if view else None, self._device)
+
+    def _keep(
+        self,
+        cut: Cut,
+        view: int,
+        unique: Sequence[Item],
+        transform: EvalTransform,
+        key: dict[str, Any],
+    ) -> Kept | None:
+        size = self._spec.images.size
+
+        def fill(array: np.ndarray) -> None:
+            told = Preparation(self._reporter, "computing features", len(unique))
+            cut.backbone.eval()
+            batches = EpochBatches(len(unique), BATCH_SIZE, 0, shuffle=False)
+            source = self._pictures.source(unique, transform, batches)
+            fill_features(array, cut, source, max(view, 1), told)
+            if cut.stage is None and len(unique) >= TELLING_IMAGES:
+                speed = Speed(told.images_per_second, size)
+                record_speed(self._spec.model.backbone, FORWARD, speed)
+
+        return keep_features(
+            key,
+            f"{self._record.label}, {size} px, what goes into {cut.stage or HEAD}",
+            (len(unique), *cut.shape),
+            fill,
+            self._pictures.wait("waiting for features of another run"),
+            always=cut.stage is None,
+        )
+
+    @property
+    def _num_views(self) -> int:
+        """Differently changed versions of each training picture that come; 0 where they are not."""
+        if not self._pictures.changed.changes:
+            return 0
+        return min(self._spec.images.views, self._spec.training.epochs)
+
+    @property
+    def _halves(self) -> bool:
+        return self._spec.training.feature_precision == "half"
+
+    def _tell_kept(self, kept: Kept, cut: Cut, view: int, head: nn.Module | None) -> None:
+        values: dict[str, Value] = {
+            "task": "features",
+            "features_before": cut.stage or HEAD,
+            "features_images": len(kept.array),
+            "features_found": kept.was_there,
+            "features_mib": kept.num_bytes / 2**20,
+            "features_seconds": kept.seconds,
+            "features_note": kept.why_not,
+        }
+        if self._halves and head is not None:
+            images_BCHW, _, _ = next(iter(self.pictures()[1].epoch(1)))
+            values["features_logits_off"] = effect_of_half(cut, head, images_BCHW)
+        self._told.add((cut.stage, view))
+        self._reporter.emit("progress", 0, 0, values)
 
     def _featured(
-        self, items: tuple[Item, ...], shuffle: bool, backbone: Backbone, preparation: Preparation
+        self, items: Sequence[Item], views: Sequence[Rows], cut: Cut, shuffle: bool
     ) -> FeatureSource:
-        transform = EvalTransform(self._spec.images, self._record, self.scale)
-        source = self._source(items, transform, shuffle=False)
-        features_ND = compute_features(backbone, source, preparation)
         labels_N = labels_tensor([item.label for item in items], self._device)
-        return FeatureSource(features_ND, labels_N, self._batches(items, shuffle))
-
-    def _source(
-        self, items: tuple[Item, ...], transform: EvalTransform, shuffle: bool
-    ) -> PictureSource:
-        dataset = PictureDataset(items, transform, self._spec.seed)
-        return PictureSource(dataset, self._batches(items, shuffle), self._device)
-
-    def _batches(self, items: tuple[Item, ...], shuffle: bool) -> EpochBatches:
-        training = self._spec.training
-        chances_N = None
-        if shuffle and training.class_balance == "sampling":
-            chances_N = equal_chances([item.label for item in items], len(self._manifest.classes))
-        return EpochBatches(len(items), training.batch_size, self._spec.seed, shuffle, chances_N)
-
-    def _measured_scale(self) -> Scale:
-        """Returns how pixels are normalised; measures training images where the spec says so."""
-        images = self._spec.images
-        if images.normalisation != "dataset":
-            return known_scale(images, self._record)
-        # Bars are no part of the pictures, so those are measured as they are without them.
-        fit = "squash" if images.fit == "pad" else images.fit
-        transform = EvalTransform(images.model_copy(update={"fit": fit}), self._record, UNIT)
-        source = self._source(self._manifest.train, transform, shuffle=False)
-        preparation = Preparation(self._reporter, "measuring colours", len(self._manifest.train))
-        return measure_scale(source, preparation)
+        return FeatureSource(views, cut.axes, labels_N, self._pictures.batches(items, shuffle))

@@ -24,7 +24,6 @@ from torch import Tensor
 from engine.data.loader import Batch
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec, field_range
-from engine.training.feeding import Feed
 from engine.training.loop import Forward, Learner
 from engine.training.optimisers import HEAD, build_optimiser
 from engine.training.plan import same_every_epoch
@@ -126,7 +125,7 @@ class _Bench:
     def __init__(self, session: Session, limits: Limits):
         self._session = session
         self._limits = limits
-        self._feed = _own_feed(session.feed)
+        self._feed = session.feed.for_spec(session.spec, session.reporter)
 
     def head(self) -> RangeTest:
         """Returns the range test of the head on a frozen backbone."""
@@ -250,18 +249,6 @@ class _Bench:
         reporter.emit("progress", 0, 0, {"task": task, "done": done, "total": total})
         if reporter.should_stop():
             raise StopTrainingError
-
-
-def _own_feed(feed: Feed) -> Feed:
-    """Returns a feed that has the same features, but opens pictures and counts epochs itself."""
-    own = copy.copy(feed)
-    own._pictures = None
-    if own._features is not None:
-        train, val = (copy.copy(source) for source in own._features)
-        for source in (train, val):
-            source._batches = copy.copy(source._batches)
-        own._features = (train, val)
-    return own
 
 
 def _which(factors: Mapping[str, float], num_stages: int) -> str:

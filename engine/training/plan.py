@@ -101,10 +101,10 @@ def rate_plan(spec: RunSpec, stages: Sequence[str], steps_per_epoch: int) -> Rat
 
 
 def same_every_epoch(spec: RunSpec) -> bool:
-    """Returns whether a frozen backbone gives the same features in every epoch."""
+    """Returns whether a frozen backbone gives the same features in every epoch, or a few views."""
     training = spec.training
     changed = training.mixup or training.cutmix or training.batch_norm == "update"
-    return spec.images.augmentation == "none" and not changed
+    return (spec.images.augmentation == "none" or spec.images.views > 0) and not changed
 
 
 def phase_spans(phases: Sequence[Phase], epochs: int) -> list[tuple[Phase, int, int]]:

@@ -14,6 +14,7 @@ from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
 from engine.errors import SpecError
 from engine.events import Value
 from engine.files import write_text
+from engine.models.backbone import Backbone
 from engine.models.classifier import Classifier, build_classifier, count_parameters
 from engine.models.lora import add_adapters
 from engine.spec import Act, BatchNormMode, RunSpec
@@ -21,7 +22,7 @@ from engine.strategies import STRATEGIES, Strategy
 from engine.training.balance import class_weights
 from engine.training.checkpoint import BestCheckpoint
 from engine.training.device import choose_device
-from engine.training.feeding import Feed
+from engine.training.feeding import Feed, Inputs
 from engine.training.loop import Forward, Learner
 from engine.training.mixing import Mixer
 from engine.training.optimisers import build_optimiser
@@ -120,25 +121,69 @@ class Session:
         mode = self.spec.training.batch_norm
         return "frozen" if mode == "follow" and not self.strategy.moves_statistics else mode
 
-    def uses_features(self, step: int) -> bool:
-        """Returns whether the epoch that begins after `step` steps runs on features."""
-        lags = self.learner.average is not None and bool(self.moved)
-        return not self.trainable(step) and same_every_epoch(self.spec) and not lags
+    def inputs(self, step: int) -> Inputs | None:
+        """Returns what the epoch that begins after `step` steps runs on, if not on pictures.
 
-    def sources(self, features: bool) -> tuple[Source, Source, Forward, Forward]:
+        That is what the stages before the first that learns make of the pictures.
+        """
+        if not same_every_epoch(self.spec):
+            return None
+        names = list(self.model.backbone.stages)
+        learning = self.trainable(step)
+        first = min((names.index(name) for name in learning), default=len(names))
+        # Where the average lags behind, its first stages differ from those of the model.
+        lags = self.learner.average is not None and self.moved & set(names[:first])
+        if not first or lags:
+            return None
+        stage = names[first] if learning else None
+        alike = self._epochs_alike(step)
+        return self.feed.inputs(self.model.backbone, stage, self.judged.head, alike)
+
+    def _epochs_alike(self, step: int) -> int:
+        """Returns for how many epochs from a step on the same stages are to learn."""
+        plan = self.learner.rates.plan
+        later = range(step, plan.epochs * plan.steps_per_epoch, plan.steps_per_epoch)
+        now = set(self.trainable(step))
+        return next(
+            (n for n, one in enumerate(later) if set(self.trainable(one)) != now), len(later)
+        )
+
+    def sources(self, inputs: Inputs | None) -> tuple[Source, Source, Forward, Forward]:
         """Returns training and validation batches, and what to run on each."""
-        if features:
-            return *self.feed.features(self.model.backbone), self.model.head, self.judged.head
-        return *self.feed.pictures(), self.model, self.judged
+        if inputs is None:
+            return *self.feed.pictures(), self.model, self.judged
+        after, model, judged = inputs.cut.after, self.model, self.judged
+        return (
+            inputs.train,
+            inputs.val,
+            lambda batch: model.head(after(batch)),
+            lambda batch: judged.head(after(batch, judged.backbone)),
+        )
 
 
-def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> Session:
-    """Returns a session that is ready for its first epoch; features are computed by then."""
+def set_up(
+    spec: RunSpec,
+    folder: Path,
+    reporter: Reporter,
+    started: float,
+    before: Session | None = None,
+) -> Session:
+    """Returns a session that is ready for its first epoch; features are computed by then.
+
+    Args:
+        spec: decides everything.
+        folder: the run's own, which exists.
+        reporter: is told what happens.
+        started: perf_counter seconds.
+        before: a session of the same pictures, backbone and its preparation, in which no stage
+            ever learnt; what it has is used again, and it must not go on.
+    """
     device = choose_device(spec.device)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    manifest = _manifest(spec, folder, reporter)
+    manifest = _manifest(spec, folder, reporter) if before is None else before.manifest
     strategy = STRATEGIES[spec.strategy.name]
-    model = _model(spec, manifest, strategy, folder).to(
+    backbone = None if before is None else before.model.backbone
+    model = _model(spec, manifest, strategy, folder, backbone).to(
         device,
         memory_format=torch.channels_last,  # type: ignore[call-overload]
     )
@@ -146,7 +191,10 @@ def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> S
     smoothing = spec.training.label_smoothing
     weighted = spec.training.class_balance == "loss"
     weights_K = class_weights(labels_N, len(manifest.classes)).to(device) if weighted else None
-    feed = Feed(spec, manifest, model.backbone.record, device, reporter)
+    if before is None:
+        feed = Feed(spec, manifest, model.backbone.record, device, reporter)
+    else:
+        feed = before.feed.for_spec(spec, reporter)
     plan = rate_plan(spec, tuple(model.backbone.stages), feed.num_batches)
     optimiser = build_optimiser(spec.optimiser, model, decays=strategy.pull is None)
     decay = spec.training.ema_decay
@@ -180,13 +228,19 @@ def set_up(spec: RunSpec, folder: Path, reporter: Reporter, started: float) -> S
     )
     model.set_trainable(session.trainable(0))
     reporter.emit("progress", 0, 0, _facts(session))
-    if session.uses_features(0):
-        feed.features(model.backbone)
+    session.inputs(0)
     return session
 
 
-def _model(spec: RunSpec, manifest: Manifest, strategy: Strategy, folder: Path) -> Classifier:
-    model = build_classifier(spec.model, len(manifest.classes), spec.seed, spec.images.size)
+def _model(
+    spec: RunSpec,
+    manifest: Manifest,
+    strategy: Strategy,
+    folder: Path,
+    backbone: Backbone | None,
+) -> Classifier:
+    num_classes, size = len(manifest.classes), spec.images.size
+    model = build_classifier(spec.model, num_classes, spec.seed, size, backbone)
     write_text(folder / WEIGHTS_FILE, json.dumps(model.backbone.origin.to_dict(), indent=1))
     if strategy.adapters is not None:
         adapters = strategy.adapters(spec.strategy)

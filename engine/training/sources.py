@@ -1,6 +1,6 @@
-"""Where an epoch's batches come from: picture files, or features that were computed once.
+"""Where an epoch's batches come from: picture files, or what was computed from them once.
 
-Shapes: B images, C channels, H rows, W columns, N images of a split, D features.
+Shapes: B images, C channels, H rows, W columns, N images of a split.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from engine.data.loader import UNREADABLE, Batch, EpochBatches, PictureDataset, picture_loader
+from engine.data.squares import Rows
+from engine.data.transforms import EvalTransform
 from engine.errors import DataError
+from engine.models.cut import as_inputs
 
 
 class Source(Protocol):
@@ -61,16 +64,69 @@ class PictureSource:
         except DataError as error:
             # The loader hands on a worker's whole traceback as the message.
             sentence = str(error).rpartition(UNREADABLE)[2].strip()
-            raise DataError(
-                f"{UNREADABLE} {sentence}; put it back or remove it, and start the run again."
-            ) from error
+            raise DataError(f"{UNREADABLE} {sentence}") from error
+
+
+class SquareSource:
+    """Normalised images (B, 3, H, W), made of squares that were decoded once."""
+
+    def __init__(
+        self,
+        squares: Rows,
+        labels_N: Tensor,
+        transform: EvalTransform,
+        batches: EpochBatches,
+        device: torch.device,
+    ):
+        self._squares = squares
+        self._labels_N = labels_N
+        self._transform = transform
+        self._batches = batches
+        self._device = device
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch."""
+        return len(self._batches)
+
+    @property
+    def num_images(self) -> int:
+        """Images in an epoch."""
+        return self._batches.num_items
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yields the batches of an epoch (counted from 1), on the device."""
+        self._batches.epoch = epoch
+        for positions in self._batches.positions():
+            squares_BHWC = torch.from_numpy(self._squares[positions]).to(self._device)
+            positions_B = torch.from_numpy(positions)
+            labels_B = self._labels_N[positions_B.to(self._labels_N.device)]
+            yield self._transform.normalised(squares_BHWC), labels_B, positions_B
 
 
 class FeatureSource:
-    """Features (B, D) held in memory, in the same order as the pictures would come."""
+    """What goes into the last part of a network (B, ...), in the same order as its pictures.
 
-    def __init__(self, features_ND: Tensor, labels_N: Tensor, batches: EpochBatches):
-        self._features_ND = features_ND
+    It comes from arrays that were computed once, a view an array: an epoch takes the next of them.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[Rows],
+        axes: tuple[int, ...],
+        labels_N: Tensor,
+        batches: EpochBatches,
+    ):
+        """Takes what was computed.
+
+        Args:
+            views: one where every epoch sees the same.
+            axes: order in which the dimensions of a batch lie there.
+            labels_N: labels (N,), on the device.
+            batches: positions of each batch.
+        """
+        self._views = views
+        self._axes = axes
         self._labels_N = labels_N
         self._batches = batches
 
@@ -87,10 +143,12 @@ class FeatureSource:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""
         self._batches.epoch = epoch
+        rows = self._views[(epoch - 1) % len(self._views)]
+        device = self._labels_N.device
         for positions in self._batches.positions():
+            stored = torch.from_numpy(rows[positions]).to(device, torch.float32)
             positions_B = torch.from_numpy(positions)
-            chosen_B = positions_B.to(self._features_ND.device)
-            yield self._features_ND[chosen_B], self._labels_N[chosen_B], positions_B
+            yield as_inputs(stored, self._axes), self._labels_N[positions_B.to(device)], positions_B
 
 
 def labels_tensor(labels: Sequence[int], device: torch.device) -> Tensor:

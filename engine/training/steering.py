@@ -2,51 +2,53 @@
 
 from engine.events import Value
 from engine.spec import Act
+from engine.training.feeding import Inputs
 from engine.training.session import Session
 
 
-def begin_epoch(session: Session, epoch: int) -> bool:
+def begin_epoch(session: Session, epoch: int) -> Inputs | None:
     """Enters the phase of an epoch; acts that are due take effect first.
 
     Returns:
-        Whether the epoch runs on features.
+        What the epoch runs on, where that is not pictures.
     """
     before = (epoch - 1) * session.learner.rates.plan.steps_per_epoch
     acts = _due(session, before + 1)
     for act in acts:
         _apply(session, act, epoch, before + 1)
     plan = session.learner.rates.plan
-    is_new = epoch == 1 or plan.phase(before) is not plan.phase(before - 1)
-    enter(session, before, told=is_new or bool(acts), epoch=epoch)
-    return session.uses_features(before)
+    if epoch == 1 or plan.phase(before) is not plan.phase(before - 1) or acts:
+        enter(session, before, epoch)
+    return session.inputs(before)
 
 
-def steer(session: Session, epoch: int, step: int, features: bool) -> None:
+def steer(session: Session, epoch: int, step: int, inputs: Inputs | None) -> None:
     """Applies the acts that are due before a step.
 
-    Whether a stage learns waits for the next epoch where this one runs on features.
+    A stage that this epoch does not run, since what it gives was computed once, is set free in the
+    next one.
     """
     if (step - 1) % session.learner.rates.plan.steps_per_epoch == 0:
         # The epoch has just begun with all that was due. What came since waits for the second
         # step: a replay knows steps only, and would begin the epoch with it.
         return
     acts = _due(session, step)
-    later = [act for act in acts if features and act.kind != "lr"]
+    skipped = set() if inputs is None else inputs.cut.stages_before
+    later = [act for act in acts if act.kind != "lr" and act.target in skipped]
     now = [act for act in acts if act not in later]
     session.waiting = [*later, *session.waiting]
     for act in now:
         _apply(session, act, epoch, step)
     if now:
-        enter(session, step - 1, told=True, epoch=epoch)
+        enter(session, step - 1, epoch)
 
 
-def enter(session: Session, before: int, told: bool, epoch: int) -> None:
-    """Lets learn what is to learn after `before` steps, and freezes all else.
+def enter(session: Session, before: int, epoch: int) -> None:
+    """Lets learn what is to learn after `before` steps, freezes all else, and tells of it.
 
     Args:
         session: the run.
         before: steps taken so far.
-        told: whether to tell which stages learn.
         epoch: counts from 1.
     """
     factors = session.trainable(before)
@@ -57,12 +59,10 @@ def enter(session: Session, before: int, told: bool, epoch: int) -> None:
         # What was best so far may hold tensors that are about to change.
         session.checkpoint.write()
         session.moved |= touched
-    if free:
-        session.feed.forget()
+    session.feed.forget(free)
     session.model.set_trainable(free)
     session.model.train_stages(free, session.batch_norm)
-    if told:
-        session.reporter.emit("phase", epoch, before, _stage_rates(session, factors, before))
+    session.reporter.emit("phase", epoch, before, _stage_rates(session, factors, before))
 
 
 def _stage_rates(session: Session, factors: dict[str, float], before: int) -> dict[str, Value]:

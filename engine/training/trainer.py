@@ -97,9 +97,14 @@ def run_epochs(session: Session) -> None:
 def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
     epoch_started = time.perf_counter()
     session.epoch = epoch
-    features = begin_epoch(session, epoch)
-    train_source, val_source, forward, judged_forward = session.sources(features)
-    session.model.train_stages(session.trainable(_steps_before(session, epoch)), session.batch_norm)
+    inputs = begin_epoch(session, epoch)
+    train_source, val_source, forward, judged_forward = session.sources(inputs)
+    on_head_alone = inputs is not None and inputs.cut.stage is None
+    if on_head_alone:
+        session.model.head.train()
+    else:
+        learning = session.trainable(_steps_before(session, epoch))
+        session.model.train_stages(learning, session.batch_norm)
     train_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     rates = session.learner.rates.set(_steps_before(session, epoch))
     train_one_epoch(
@@ -109,10 +114,10 @@ def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
         session.learner,
         train_metrics,
         log,
-        lambda step: steer(session, epoch, step, features),
+        lambda step: steer(session, epoch, step, inputs),
     )
     train_seconds = time.perf_counter() - epoch_started
-    session.judged.eval()
+    (session.judged.head if on_head_alone else session.judged).eval()
     val_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     logits_NK = evaluate(
         epoch, judged_forward, val_source, session.val_criterion, val_metrics, session.reporter

@@ -30,6 +30,8 @@ DRAWS = (
     "model_choice.py",
     "recipe_choice.py",
     "lr_finder_section.py",
+    "instant_section.py",
+    "cache_section.py",
     "data_choice.py",
     "strategy_choice.py",
     "optimiser_choice.py",

@@ -14,6 +14,7 @@ import engine
 ROOT = Path(engine.__file__).parent
 HEAVY = ("torch", "timm", "torchvision")
 LIGHT_MODULES = [
+    "engine.caching",
     "engine.cli",
     "engine.data.batches",
     "engine.data.check",
@@ -33,6 +34,7 @@ LIGHT_MODULES = [
     "engine.models.catalogue",
     "engine.models.weights_files",
     "engine.recipes",
+    "engine.runs.instant",
     "engine.runs.process",
     "engine.runs.queue",
     "engine.runs.replay",

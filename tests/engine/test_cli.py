@@ -37,6 +37,7 @@ COMMANDS = [
     "steer",
     "replay",
     "doctor",
+    "cache",
     "sample-data",
 ]
 TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash"]

@@ -65,7 +65,6 @@ def snapshot(session: Session) -> dict[str, Any]:
     """All of a session, and of the process, that a test of rates could disturb."""
     model, learner = session.model, session.learner
     average = learner.average
-    features = session.feed._features
     return {
         "weights": {name: tensor.clone() for name, tensor in model.state_dict().items()},
         "average": {} if average is None else copy.deepcopy(average.state_dict()),
@@ -73,9 +72,8 @@ def snapshot(session: Session) -> dict[str, Any]:
         "modes": [module.training for module in model.modules()],
         "learns": [parameter.requires_grad for parameter in model.parameters()],
         "gradients": [parameter.grad for parameter in model.parameters()],
-        "features": None if features is None else [id(source) for source in features],
-        "pictures": id(session.feed._pictures),
-        "epochs": [] if features is None else [source._batches.epoch for source in features],
+        "features": {place: id(kept.array) for place, kept in session.feed._kept.items()},
+        "sources": id(session.feed._sources),
         "torch": torch.get_rng_state(),
         "numpy": np.random.get_state(legacy=False),
         "python": random.getstate(),
@@ -169,7 +167,7 @@ def test_features_that_the_run_has_are_not_computed_again(
     tiny_session: SetUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = tiny_session()
-    monkeypatch.setattr("engine.training.feeding.compute_features", None)
+    monkeypatch.setattr("engine.training.feeding.keep_features", None)
     assert len(find_rates(session, "head", QUICK).rates) == 12
 
 

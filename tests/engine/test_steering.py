@@ -86,12 +86,12 @@ def test_after_all_is_frozen_again_the_features_are_those_of_the_moved_backbone(
     assert [act.step for act in done.acts] == [4, 7]
     assert done.changed("block7", 6, 12) == []
     session = done.session
-    features_ND = session.feed.features(session.model.backbone)[1]._features_ND
+    [(features_ND, _, _)] = list(session.feed.features(session.model.backbone)[1].epoch(1))
     _, val = session.feed.pictures()
     [(images_BCHW, _, _)] = list(val.epoch(1))
     with torch.inference_mode():
         expected_BD = session.model.backbone.eval()(images_BCHW)
-    torch.testing.assert_close(features_ND, expected_BD)
+    torch.testing.assert_close(features_ND, expected_BD, atol=1e-3, rtol=1e-3)
 
 
 def test_a_stage_frozen_ahead_of_its_phase_is_left_out_of_it(steered: Steer) -> None:
