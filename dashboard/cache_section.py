@@ -16,7 +16,8 @@ def cache_section(page: str) -> None:
         page: prefix of the state keys.
     """
     held = cache_bytes()
-    with st.expander(f"Cache: {_size(held)}", icon=":material/database:"):
+    with st.expander("Cache", icon=":material/database:"):
+        st.markdown(f"Holds **{_size(held)}**.")
         st.caption(
             "Decoded pictures, and what frozen stages make of them: computed once, found by every "
             "later run. Where room is short, what was not used for longest goes first."
@@ -28,7 +29,7 @@ def cache_section(page: str) -> None:
             return
         is_fixed = "THAW_CACHE_GIB" in os.environ
         key = f"{page}.cache.limit"
-        wanted = st.number_input(
+        st.number_input(
             "At most (GiB)",
             0.0,
             1e6,
@@ -38,11 +39,11 @@ def cache_section(page: str) -> None:
             "With 0 nothing is kept.",
             key=key,
             disabled=is_fixed,
+            on_change=_bound,
+            args=(key,),
         )
         if is_fixed:
             st.caption("Set by THAW_CACHE_GIB.")
-        elif wanted != round(limit, 1):
-            set_cache_limit(wanted)
         st.button(
             "Throw it away",
             icon=":material/delete:",
@@ -52,6 +53,10 @@ def cache_section(page: str) -> None:
             "disturbed.",
             on_click=_clear,
         )
+
+
+def _bound(key: str) -> None:
+    set_cache_limit(st.session_state[key])
 
 
 def _clear() -> None:

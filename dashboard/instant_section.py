@@ -38,7 +38,7 @@ def instant_section(page: str, specs: Sequence[RunSpec]) -> None:
         page: prefix of the state keys.
         specs: of the runs that are about to be started.
     """
-    with st.container(border=True, key=f"{page}-instant"):
+    with st.container(border=True, key=f"{page}-head"):
         wanted = st.toggle(
             "Instant head",
             help="Trains the frozen strategy's head anew at each move of a slider, on features "
@@ -97,7 +97,7 @@ def _show(page: str, spec: RunSpec, answer: Answer) -> None:
         st.error(plain(answer.reason), icon=":material/error:")
         return
     head = answer.head
-    left, right = st.columns([3, 2], vertical_alignment="center")
+    left, right = st.columns(2, vertical_alignment="center")
     left.metric(
         "Best validation accuracy",
         percent(head["best_val_accuracy"]),

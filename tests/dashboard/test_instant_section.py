@@ -188,7 +188,7 @@ def test_the_cache_can_be_bounded_and_thrown_away(helper: Helper) -> None:
 
     ArrayCache("features").get({"a": 1}, "ones", (2**18, 8), "float32", fill)
     page = open_page("train")
-    assert "Cache: 8 MiB" in [one.label for one in page.expander]
+    assert "Holds **8 MiB**." in text_of(page)
     [limit] = [one for one in page.number_input if one.key == "train.cache.limit"]
     limit.set_value(3.0)
     run(page)
@@ -197,4 +197,4 @@ def test_the_cache_can_be_bounded_and_thrown_away(helper: Helper) -> None:
     clear.click()
     run(page)
     assert ArrayCache("features").entries() == []
-    assert "Cache: 0 MiB" in [one.label for one in page.expander]
+    assert "Holds **0 MiB**." in text_of(page)
