@@ -108,12 +108,13 @@ def pictures_section(page: str) -> ImageSpec:
     with right:
         fit = choice(page, "images.fit")
         normalisation = choice(page, "images.normalisation")
-    values = {
-        "size": size,
-        "fit": fit,
-        "augmentation": augmentation,
-        "normalisation": normalisation,
-    }
-    if augmentation != "none":
-        values["views"] = number_slider(page, "images.views", high=20)
-    return ImageSpec.parse(values)
+        views = number_slider(page, "images.views", high=20, disabled=augmentation == "none")
+    return ImageSpec.parse(
+        {
+            "size": size,
+            "fit": fit,
+            "augmentation": augmentation,
+            "normalisation": normalisation,
+            "views": views,
+        }
+    )

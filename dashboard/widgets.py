@@ -50,6 +50,7 @@ def number_slider(
     default: float | None = None,
     suffix: str = "",
     label: str | None = None,
+    disabled: bool = False,
 ) -> Any:
     """Shows a slider for a numeric field; returns its value.
 
@@ -62,6 +63,7 @@ def number_slider(
         default: starting value, if not the field's own.
         suffix: of the state key, where a field has several controls.
         label: what is shown, if not the field's own label.
+        disabled: it has no effect with the other settings.
     """
     info = field_info(path)
     least, greatest = field_range(path)
@@ -76,6 +78,7 @@ def number_slider(
         number(step if step is not None else 1),
         help=info.description,
         key=key,
+        disabled=disabled,
         persist_state="session",
     )
 

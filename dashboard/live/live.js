@@ -93,6 +93,7 @@ class RunView {
     this.status = "queued";
     this.reason = "";
     this.task = "";
+    this.kept = "";
     this.fraction = 0;
     this.epoch = 0;
     this.best = null;
@@ -144,9 +145,16 @@ class RunView {
       this.reason = values.reason || "";
       return [];
     }
+    if (event.kind === "progress" && values.task === "features") {
+      const took = duration(values.features_seconds);
+      this.kept = values.features_found
+        ? `frozen stages found in the cache, ${took} saved`
+        : `frozen stages computed once in ${took}`;
+      return [];
+    }
     if (event.kind === "progress") {
       this.task = values.task;
-      this.fraction = values.total ? values.done / values.total : 0;
+      if (!this.epoch) this.fraction = values.total ? values.done / values.total : 0;
       if (values.total) this.task += ` ${values.done} of ${values.total}`;
       if (values.steps_per_epoch) this.stepsPerEpoch = values.steps_per_epoch;
       this.stageBar.take(event);
@@ -168,6 +176,7 @@ class RunView {
   takeStep(event) {
     const at = this.at(event.step);
     this.epoch = event.epoch;
+    this.task = "";
     this.fraction = at / this.epochs;
     this.speed = event.values.images_per_second;
     this.firstStep ??= { time: event.time, fraction: this.fraction };
@@ -223,6 +232,7 @@ class RunView {
     if (this.speed !== null && ACTIVE.has(this.status)) parts.push(`${Math.round(this.speed)} images/s`);
     const left = this.secondsLeft();
     if (left !== null && this.status === "running") parts.push(`${duration(left)} left`);
+    if (this.task && ACTIVE.has(this.status)) parts.push(this.task);
     return parts.join(" · ");
   }
 
@@ -236,8 +246,9 @@ class RunView {
       this.bar.setAttribute("aria-valuenow", done);
     }
     setText(this.line, this.describe());
-    const best = this.best === null ? "" : `best ${percent(this.best)} in epoch ${this.bestEpoch}`;
-    setText(this.bestText, best);
+    const best = this.best === null ? [] : [`best ${percent(this.best)} in epoch ${this.bestEpoch}`];
+    if (this.kept) best.push(this.kept);
+    setText(this.bestText, best.join(" · "));
     setText(this.actLine, this.acts.at(-1) ?? "");
     this.actLine.hidden = !this.acts.length;
     this.actLine.title = this.acts.join("\n");

@@ -29,6 +29,8 @@ from engine.home import cache_folder
 
 WAIT_SECONDS = 0.1
 CHUNK_BYTES = 1 << 24
+# What is left free for runs and others.
+SPARE_BYTES = 1 << 26
 
 Fill = Callable[[np.ndarray], None]
 
@@ -164,6 +166,7 @@ class ArrayCache:
     ) -> None:
         num_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         make_room(num_bytes)
+        _require_free(self.folder, num_bytes)
         part = self.folder / f"{digest}.{uuid.uuid4().hex[:8]}.part"
         started = time.perf_counter()
         try:
@@ -190,6 +193,16 @@ class ArrayCache:
                 part.rename(self.folder / digest)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _require_free(folder: Path, num_bytes: int) -> None:
+    """Refuses what would leave the disk full, before any of it is taken from others."""
+    free = shutil.disk_usage(folder).free
+    if num_bytes + SPARE_BYTES > free:
+        raise CacheError(
+            f"{num_bytes / 2**20:,.0f} MiB more would fill the disk of {folder}, which has "
+            f"{free / 2**20:,.0f} MiB left; make room, or set THAW_HOME to another disk."
+        )
 
 
 @contextlib.contextmanager

@@ -150,6 +150,8 @@ class _View:
         if event.kind == "progress" and "total" in values:
             done, total = float(values["done"] or 0), float(values["total"] or 1)
             self._bar(str(values["task"]), done, total, "images")
+        elif event.kind == "progress" and values.get("task") == "features":
+            self.say(_features(event))
         elif event.kind == "progress" and values.get("task") == "ready":
             self.say(_facts(event))
         elif event.kind == "progress":
@@ -167,6 +169,15 @@ def _facts(event: MetricEvent) -> str:
         f"{values['classes']} classes{left_out}; {values['trainable_parameters']:,} of "
         f"{values['total_parameters']:,} parameters learn, on {values['device']}"
     )
+
+
+def _features(event: MetricEvent) -> str:
+    values = event.values
+    took = seconds(float(values["features_seconds"] or 0.0))
+    what = f"what goes into {values['features_before']}"
+    if values["features_found"]:
+        return f"{what} was found in the cache, which saves {took}"
+    return f"{what} was computed once, in {took}"
 
 
 def _epoch_line(event: MetricEvent) -> str:

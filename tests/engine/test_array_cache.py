@@ -1,5 +1,6 @@
 """Arrays on disk: whole or not there, computed once, within their bound."""
 
+import errno
 import json
 import os
 import shutil
@@ -200,8 +201,21 @@ def test_a_full_disk_is_told_before_anything_is_computed() -> None:
     cache = ArrayCache("tests")
     free = shutil.disk_usage(cache.folder).free
     set_cache_limit(2 * free / 2**30 + 1)
-    with pytest.raises(CacheError, match=r"[\d,]+ MiB more cannot be written"):
+    with pytest.raises(CacheError, match=r"[\d,]+ MiB more would fill the disk"):
         cache.get(KEY, "huge", (free // 4 + 2**28, 1), "float32", seven)
+    assert [path for path in cache.folder.iterdir() if path.is_dir()] == []
+
+
+def test_a_disk_that_fills_meanwhile_is_told_and_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    cache = ArrayCache("tests")
+    with pytest.raises(CacheError, match=r"cannot be written to .* \(No space left on device\)"):
+        get(cache)
     assert [path for path in cache.folder.iterdir() if path.is_dir()] == []
 
 
