@@ -1,12 +1,17 @@
 """Where a run computes, and what it used of it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
 
 from engine.errors import TrainingError
 from engine.spec import Device
+
+# Two threads are even with one at about so many on the CPU that was tried.
+ONE_THREAD_PRODUCTS = 2_000_000
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -22,6 +27,26 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(wanted)
+
+
+@contextmanager
+def threads_for(products: int) -> Iterator[None]:
+    """Computes in one thread where a step has too little work for several to share.
+
+    They would wait for each other longer than they compute, above all beside a busy browser.
+
+    Args:
+        products: multiplications that a forward pass of a step takes.
+    """
+    before = torch.get_num_threads()
+    if before == 1 or products > ONE_THREAD_PRODUCTS:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def peak_memory_mib(device: torch.device) -> float:

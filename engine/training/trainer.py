@@ -11,12 +11,13 @@ from torch import Tensor
 
 from engine.data.manifest import MANIFEST_FILE
 from engine.events import Value
+from engine.models.classifier import count_parameters
 from engine.spec import RunSpec
 from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
-from engine.training.device import peak_memory_mib
-from engine.training.feeding import TELLING_IMAGES
+from engine.training.device import peak_memory_mib, threads_for
+from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.loop import StepLog, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
 from engine.training.predictions import Predictions
@@ -98,8 +99,21 @@ def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
     epoch_started = time.perf_counter()
     session.epoch = epoch
     inputs = begin_epoch(session, epoch)
+    batch_size = session.spec.training.batch_size
+    learns = session.model.head if _is_head_alone(inputs) else session.model
+    with threads_for(batch_size * count_parameters(learns)):
+        _train_and_judge(session, epoch, log, inputs, epoch_started)
+
+
+def _is_head_alone(inputs: Inputs | None) -> bool:
+    return inputs is not None and inputs.cut.stage is None
+
+
+def _train_and_judge(
+    session: Session, epoch: int, log: StepLog, inputs: Inputs | None, epoch_started: float
+) -> None:
     train_source, val_source, forward, judged_forward = session.sources(inputs)
-    on_head_alone = inputs is not None and inputs.cut.stage is None
+    on_head_alone = _is_head_alone(inputs)
     if on_head_alone:
         session.model.head.train()
     else:
