@@ -100,20 +100,24 @@ def main() -> int:
     # What libraries print must not come between the answers.
     output, sys.stdout = sys.stdout, sys.stderr
     desk = Desk()
-    threading.Thread(target=_read, args=(desk,), daemon=True).start()
+    benches: list[Any] = []
+    threading.Thread(target=_read, args=(desk, benches), daemon=True).start()
     from engine.training.instant import HeadBench
 
     with HeadBench() as bench:
+        benches.append(bench)
         while (question := desk.next(IDLE_SECONDS)) is not None:
             _answer(bench, *question, desk, output)
     return 0
 
 
-def _read(desk: Desk) -> None:
+def _read(desk: Desk, benches: list[Any]) -> None:
     for line in sys.stdin:
         question = json.loads(line)
         desk.put(question["number"], question["who"], question["spec"])
     # Whatever is under way, nobody waits for it.
+    for bench in benches:
+        bench.close()
     os._exit(0)
 
 

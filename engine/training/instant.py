@@ -64,6 +64,10 @@ class HeadBench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes what it wrote."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def train(self, spec: RunSpec, reporter: Reporter) -> TrainedHead:

@@ -2,12 +2,21 @@
 
 import sys
 
-from tests.benchmarks import backbone_choice, first_point, live_latency, watched_training
+from tests.benchmarks import (
+    backbone_choice,
+    first_point,
+    instant_head,
+    live_latency,
+    plain_loop,
+    watched_training,
+)
 
 BENCHMARKS = {
     "live_latency": live_latency,
     "first_point": first_point,
     "backbone_choice": backbone_choice,
+    "instant_head": instant_head,
+    "plain_loop": plain_loop,
     "watched_training": watched_training,
 }
 

@@ -1,4 +1,4 @@
-"""A dashboard with an empty home for a benchmark."""
+"""An empty home for a benchmark, and a dashboard with one."""
 
 import os
 import tempfile
@@ -12,15 +12,24 @@ from tests.serving import Dashboard
 @contextmanager
 def fresh_dashboard() -> Iterator[Dashboard]:
     """Gives a running dashboard; this process shares its THAW_HOME meanwhile."""
-    before = os.environ.get("THAW_HOME")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ["THAW_HOME"] = folder
-        dashboard = Dashboard(Path(folder))
+    with own_home() as folder:
+        dashboard = Dashboard(folder)
         dashboard.start()
         try:
             yield dashboard
         finally:
             dashboard.stop()
+
+
+@contextmanager
+def own_home() -> Iterator[Path]:
+    """Gives this process an empty THAW_HOME."""
+    before = os.environ.get("THAW_HOME")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ["THAW_HOME"] = folder
+        try:
+            yield Path(folder)
+        finally:
             if before is None:
                 del os.environ["THAW_HOME"]
             else:

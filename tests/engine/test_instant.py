@@ -188,14 +188,21 @@ def test_a_process_that_was_killed_is_told_and_started_anew(
     assert answered(helper).state == "done"
 
 
-def test_the_process_ends_with_the_one_that_started_it(
-    helper: InstantHelper, tiny_folder: Path
+def test_the_process_ends_with_the_one_that_started_it_and_leaves_no_files(
+    helper: InstantHelper, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own_temp = tmp_path / "temp"
+    own_temp.mkdir()
+    monkeypatch.setenv("TMPDIR", str(own_temp))
     helper.ask("me", tiny_spec(tiny_folder, {"training.epochs": 1000}))
     process = helper._process
     assert process is not None
+    helper.ask("me", tiny_spec(tiny_folder))
+    assert answered(helper).state == "done"
+    assert list(own_temp.iterdir())
     helper.close()
     assert process.poll() is not None
+    assert list(own_temp.iterdir()) == []
 
 
 def test_what_is_taken_back_is_not_answered(helper: InstantHelper, tiny_folder: Path) -> None:
