@@ -31,13 +31,11 @@ class Source(Protocol):
         """Yields the batches of an epoch (counted from 1), on the device."""
 
 
-class PictureSource:
-    """Normalised images (B, 3, H, W), decoded in worker processes."""
+class _InBatches:
+    """What all sources share: an epoch is so many batches of so many images."""
 
-    def __init__(self, dataset: PictureDataset, batches: EpochBatches, device: torch.device):
+    def __init__(self, batches: EpochBatches):
         self._batches = batches
-        self._device = device
-        self._loader = picture_loader(dataset, batches, pin_memory=device.type == "cuda")
 
     @property
     def num_batches(self) -> int:
@@ -48,6 +46,15 @@ class PictureSource:
     def num_images(self) -> int:
         """Images in an epoch."""
         return self._batches.num_items
+
+
+class PictureSource(_InBatches):
+    """Normalised images (B, 3, H, W), decoded in worker processes."""
+
+    def __init__(self, dataset: PictureDataset, batches: EpochBatches, device: torch.device):
+        super().__init__(batches)
+        self._device = device
+        self._loader = picture_loader(dataset, batches, pin_memory=device.type == "cuda")
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""
@@ -67,7 +74,7 @@ class PictureSource:
             raise DataError(f"{UNREADABLE} {sentence}") from error
 
 
-class SquareSource:
+class SquareSource(_InBatches):
     """Normalised images (B, 3, H, W), made of squares that were decoded once."""
 
     def __init__(
@@ -81,18 +88,8 @@ class SquareSource:
         self._squares = squares
         self._labels_N = labels_N
         self._transform = transform
-        self._batches = batches
+        super().__init__(batches)
         self._device = device
-
-    @property
-    def num_batches(self) -> int:
-        """Batches in an epoch."""
-        return len(self._batches)
-
-    @property
-    def num_images(self) -> int:
-        """Images in an epoch."""
-        return self._batches.num_items
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""
@@ -104,7 +101,7 @@ class SquareSource:
             yield self._transform.normalised(squares_BHWC), labels_B, positions_B
 
 
-class FeatureSource:
+class FeatureSource(_InBatches):
     """What goes into the last part of a network (B, ...), in the same order as its pictures.
 
     It comes from arrays that were computed once, a view an array: an epoch takes the next of them.
@@ -128,17 +125,7 @@ class FeatureSource:
         self._views = views
         self._axes = axes
         self._labels_N = labels_N
-        self._batches = batches
-
-    @property
-    def num_batches(self) -> int:
-        """Batches in an epoch."""
-        return len(self._batches)
-
-    @property
-    def num_images(self) -> int:
-        """Images in an epoch."""
-        return self._batches.num_items
+        super().__init__(batches)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""

@@ -7,6 +7,7 @@ from tests.benchmarks import (
     first_point,
     instant_head,
     live_latency,
+    peers,
     plain_loop,
     watched_training,
 )
@@ -17,6 +18,7 @@ BENCHMARKS = {
     "backbone_choice": backbone_choice,
     "instant_head": instant_head,
     "plain_loop": plain_loop,
+    "peers": peers,
     "watched_training": watched_training,
 }
 
