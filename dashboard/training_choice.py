@@ -10,6 +10,7 @@ from engine.spec import field_info
 from engine.strategies import Strategy
 
 BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256)
+PARTS = (1, 2, 4, 8, 16, 32, 64)
 CLIP_NORMS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 EMA_DECAYS = (0.0, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
@@ -55,7 +56,6 @@ def regularisation_section(page: str) -> tuple[dict[str, Any], dict[str, Any]]:
         ema_decay = grid_slider(page, "training.ema_decay", EMA_DECAYS)
         depth = number_slider(page, "model.stochastic_depth", step=0.05)
         balance = choice(page, "training.class_balance", explains=True)
-        precision = choice(page, "training.feature_precision")
     training = {
         "label_smoothing": smoothing,
         "mixup": mixup,
@@ -64,9 +64,19 @@ def regularisation_section(page: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "clip_norm": clip_norm,
         "ema_decay": ema_decay,
         "class_balance": balance,
-        "feature_precision": precision,
     }
     return training, {"stochastic_depth": depth}
+
+
+def speed_section(page: str) -> dict[str, Any]:
+    """Shows what costs time and memory; returns values of a TrainingSpec."""
+    left, right = st.columns(2)
+    with left:
+        precision = choice(page, "training.precision", explains=True)
+        accumulation = int(grid_slider(page, "training.accumulation", PARTS, text=str))
+    with right:
+        kept = choice(page, "training.feature_precision", explains=True)
+    return {"precision": precision, "accumulation": accumulation, "feature_precision": kept}
 
 
 def seed_input(page: str) -> int:

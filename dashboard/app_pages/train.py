@@ -24,6 +24,7 @@ from dashboard.training_choice import (
     length_section,
     regularisation_section,
     seed_input,
+    speed_section,
 )
 from engine.data.batches import num_batches
 from engine.errors import ThawError
@@ -89,6 +90,8 @@ def _settings_section(
             preview = st.container()
         with st.expander("Regularisation", icon=":material/shield:"):
             kept_simple, more_model = regularisation_section(PAGE)
+        with st.expander("Speed and memory", icon=":material/speed:"):
+            kept_simple |= speed_section(PAGE)
         seed = seed_input(PAGE)
     if model_values is not None:
         model_values |= more_model

@@ -75,6 +75,22 @@ class TrainingSpec(Part):
             loss="mistakes on rare classes weigh more",
         ),
     )
+    precision: Literal["full", "mixed"] = Field(
+        "full",
+        description="Number format in which stages that learn are computed.",
+        json_schema_extra=about(
+            "Precision of training",
+            full="32 bits throughout: the same numbers on every machine of a kind",
+            mixed="16 bits where little is lost by it: faster and half the memory where the device "
+            "has units for it; refused where it has none",
+        ),
+    )
+    accumulation: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Parts that each batch is computed in, one after the other, before a step is "
+        "taken: less memory for the same batch size and steps. BatchNorm sees the parts.",
+        json_schema_extra=about("Parts of a batch"),
+    )
     feature_precision: Literal["full", "half"] = Field(
         "full",
         description="How exactly the output of frozen stages is kept from epoch to epoch.",

@@ -6,7 +6,7 @@ Shapes: B images, N images of the split, K classes.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
@@ -19,6 +19,7 @@ from engine.events import Value
 from engine.models.classifier import Classifier
 from engine.training.metrics import EpochMetrics
 from engine.training.mixing import Mixer
+from engine.training.precision import Precision
 from engine.training.pull import PullToStart
 from engine.training.rates import Rates
 from engine.training.reporter import Reporter, StopTrainingError
@@ -87,6 +88,8 @@ class Learner:
         penalty: what is added to the loss, if anything is.
         clip_norm: longest gradient that is let through; 0 lets all through.
         average: moving average of the weights, if one is kept.
+        precision: in which numbers is computed; full where None.
+        accumulation: parts that a batch is computed in.
     """
 
     model: Classifier
@@ -97,14 +100,55 @@ class Learner:
     penalty: PullToStart | None = None
     clip_norm: float = 0.0
     average: ModelEmaV3 | None = None
+    precision: Precision = field(default_factory=lambda: Precision("full", torch.device("cpu")))
+    accumulation: int = 1
 
-    def descend(self, loss: Tensor, step: int) -> None:
-        """Takes one step along the gradient of the loss and of the penalty."""
+    def learn(self, forward: Forward, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds up the gradients of a batch, part by part.
+
+        Args:
+            forward: gives logits of inputs.
+            inputs: of the batch.
+            targets: labels (B,) or shares of classes (B, K).
+
+        Returns:
+            Mean loss () and logits (B, K), detached.
+        """
         self.optimiser.zero_grad(set_to_none=True)
-        (loss if self.penalty is None else loss + self.penalty()).backward()
+        if self.accumulation == 1:
+            loss, logits_BK = self.loss(forward, inputs, targets)
+            self.precision.backward(loss)
+            return loss.detach(), logits_BK.detach()
+        losses: list[Tensor] = []
+        logits: list[Tensor] = []
+        num_parts = min(self.accumulation, len(inputs))
+        for part, targets_of_part in zip(
+            inputs.tensor_split(num_parts), targets.tensor_split(num_parts), strict=True
+        ):
+            loss, part_logits = self.loss(forward, part, targets_of_part)
+            loss = loss * (len(part) / len(inputs))
+            self.precision.backward(loss)
+            losses.append(loss.detach())
+            logits.append(part_logits.detach())
+        return torch.stack(losses).sum(), torch.cat(logits)
+
+    def loss(self, forward: Forward, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean loss () and logits (B, K) of a batch."""
+        with self.precision.computing():
+            logits_BK = forward(inputs).float()
+            loss: Tensor = self.criterion(logits_BK, targets)
+        return loss, logits_BK
+
+    def descend(self, step: int) -> None:
+        """Takes one step along the gradients that were added up, and along that of the penalty."""
+        if self.penalty is not None:
+            self.precision.backward(self.penalty())
+        scaler = self.precision.scaler
         if self.clip_norm:
+            scaler.unscale_(self.optimiser)
             clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], self.clip_norm)
-        self.optimiser.step()
+        scaler.step(self.optimiser)
+        scaler.update()
         if self.average is not None:
             self.average.update(self.model, step)
 
@@ -141,12 +185,11 @@ def train_one_epoch(
         before_step(step)
         rates = learner.rates.set(step - 1)
         mixed, targets = learner.mixer(inputs, labels_B, step)
-        logits_BK = forward(mixed)
-        loss = learner.criterion(logits_BK, targets)
-        loss_value = float(loss.detach())
+        loss, logits_BK = learner.learn(forward, mixed, targets)
+        loss_value = float(loss)
         if not math.isfinite(loss_value):
             raise TrainingError(_not_finite("training", loss_value, epoch, step, rates))
-        learner.descend(loss, step)
+        learner.descend(step)
         metrics.update(loss, logits_BK, labels_B)
         correct = int((logits_BK.argmax(dim=1) == labels_B).sum())
         log.add(epoch, step, loss_value, correct, len(labels_B), rates)

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.data.loader import Batch
 from engine.models.classifier import Classifier
@@ -192,7 +191,8 @@ class _Bench:
         for step, (features_BD, labels_B, _) in enumerate(
             islice(_endless(source), WARM_STEPS), start=1
         ):
-            learner.descend(learner.criterion(model.head(features_BD), labels_B), step)
+            learner.learn(model.head, features_BD, labels_B)
+            learner.descend(step)
         learner.optimiser.zero_grad(set_to_none=True)
 
     def _sweep(
@@ -213,8 +213,7 @@ class _Bench:
         losses: list[float] = []
         for step, (rate, batch) in enumerate(zip(rates, batches, strict=False), start=1):
             _set(learner, {name: rate * factor for name, factor in factors.items()})
-            loss = _loss(learner, forward, batch, step)
-            value = float(loss.detach())
+            value = _learn(learner, forward, batch, step)
             if not math.isfinite(value):
                 break
             losses.append(value)
@@ -223,7 +222,7 @@ class _Bench:
             best = min(best, smoothed)
             if smoothed > DIVERGED * best:
                 break
-            learner.descend(loss, step)
+            learner.descend(step)
         return analyse(group, rates[: len(losses)], losses, method, smoothing)
 
     def _affordable_steps(
@@ -235,7 +234,7 @@ class _Bench:
             return limits.num_steps
         started = 0.0
         for step, batch in enumerate(islice(batches, 3)):
-            _loss(learner, forward, batch, step).backward()  # type: ignore[no-untyped-call]
+            _learn(learner, forward, batch, step)
             if step == 0:  # the first batch also waits for what decodes pictures
                 started = time.perf_counter()
         learner.optimiser.zero_grad(set_to_none=True)
@@ -273,8 +272,8 @@ def _set(learner: Learner, rates: Mapping[str, float]) -> None:
         group["lr"] = rates.get(group["name"], 0.0)
 
 
-def _loss(learner: Learner, forward: Forward, batch: Batch, step: int) -> Tensor:
+def _learn(learner: Learner, forward: Forward, batch: Batch, step: int) -> float:
+    """Adds up the gradients of a batch, and returns its loss."""
     inputs, labels_B, _ = batch
     mixed, targets = learner.mixer(inputs, labels_B, step)
-    loss: Tensor = learner.criterion(forward(mixed), targets)
-    return loss
+    return float(learner.learn(forward, mixed, targets)[0])

@@ -27,6 +27,7 @@ from engine.training.loop import Forward, Learner
 from engine.training.mixing import Mixer
 from engine.training.optimisers import build_optimiser
 from engine.training.plan import rate_plan, same_every_epoch
+from engine.training.precision import Precision
 from engine.training.pull import PullToStart
 from engine.training.rates import Rates
 from engine.training.reporter import Preparation, Reporter
@@ -208,6 +209,8 @@ def set_up(
         penalty=None if strategy.pull is None else PullToStart(strategy.pull(spec.strategy), model),
         clip_norm=spec.training.clip_norm,
         average=average,
+        precision=Precision(spec.training.precision, device),
+        accumulation=spec.training.accumulation,
     )
     session = Session(
         spec=spec,

@@ -134,7 +134,12 @@ def _train_and_judge(
     (session.judged.head if on_head_alone else session.judged).eval()
     val_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     logits_NK = evaluate(
-        epoch, judged_forward, val_source, session.val_criterion, val_metrics, session.reporter
+        epoch,
+        session.learner.precision.wrapped(judged_forward),
+        val_source,
+        session.val_criterion,
+        val_metrics,
+        session.reporter,
     )
     now = time.perf_counter()
     values: dict[str, Value] = {

@@ -7,6 +7,7 @@ from tests.benchmarks import (
     first_point,
     instant_head,
     live_latency,
+    many_images,
     peers,
     plain_loop,
     watched_training,
@@ -19,6 +20,7 @@ BENCHMARKS = {
     "instant_head": instant_head,
     "plain_loop": plain_loop,
     "peers": peers,
+    "many_images": many_images,
     "watched_training": watched_training,
 }
 
