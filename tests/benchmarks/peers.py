@@ -86,13 +86,17 @@ def fastai(strategy: str) -> list[float]:
         accuracy,
         vision_learner,
     )
-    from torchvision.models import mobilenet_v2
 
     loaders = ImageDataLoaders.from_folder(
         CLIPART, train="train", valid="val", item_tfms=Resize(SIZE), bs=BATCH_SIZE, num_workers=1
     )
     learner = vision_learner(
-        loaders, mobilenet_v2, pretrained=False, metrics=accuracy, loss_func=CrossEntropyLossFlat()
+        loaders,
+        # As torchvision has it; its own is not cut where fastai looks.
+        "mobilenetv2_100",
+        pretrained=False,
+        metrics=accuracy,
+        loss_func=CrossEntropyLossFlat(),
     )
     if strategy == "frozen":
         learner.freeze()
