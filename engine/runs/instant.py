@@ -17,6 +17,8 @@ from engine.home import thaw_home
 from engine.spec import RunSpec
 
 MODULE = "engine.runs.instant_worker"
+# Whose answers are remembered; whoever asks again comes to the end of the line.
+MOST_ASKERS = 100
 State = Literal["asked", "working", "done", "failed"]
 
 
@@ -80,6 +82,10 @@ class InstantHelper:
                 self._start()
             self._number += 1
             answer = Answer(self._number)
+            for oldest in list(self._answers)[: -MOST_ASKERS or None]:
+                # A page that was closed takes nothing back.
+                del self._answers[oldest], self._asked[oldest]
+            self._answers.pop(who, None)
             self._answers[who], self._asked[who] = answer, text
             self._send({"number": self._number, "who": who, "spec": text})
             return answer
@@ -98,6 +104,7 @@ class InstantHelper:
     def forget(self, who: str) -> None:
         """Takes back somebody's question."""
         with self._lock:
+            self._asked.pop(who, None)
             if self._answers.pop(who, None) is not None and self._is_alive():
                 self._send({"number": 0, "who": who, "spec": ""})
 

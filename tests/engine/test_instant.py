@@ -213,6 +213,17 @@ def test_what_is_taken_back_is_not_answered(helper: InstantHelper, tiny_folder: 
     assert answered(helper, "other").state == "done"
 
 
+def test_only_the_last_askers_are_remembered(
+    helper: InstantHelper, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.runs.instant.MOST_ASKERS", 3)
+    for number in range(6):
+        helper.ask(f"asker {number}", tiny_spec(tiny_folder))
+    assert helper.wait("asker 0", 0) is None
+    assert answered(helper, "asker 5").state == "done"
+    assert len(helper._answers) == len(helper._asked) <= 4
+
+
 def test_the_desk_gives_the_newest_question_of_each() -> None:
     desk = Desk()
     desk.put(1, "a", "first")
