@@ -65,6 +65,16 @@ def check_pictures(
     return verdicts
 
 
+def content_digest(path: Path) -> str:
+    """Returns the BLAKE2b of a file's content, in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
 def _stamp(path: Path) -> str:
     try:
         status = path.stat()
@@ -76,8 +86,7 @@ def _stamp(path: Path) -> str:
 def _judge(path: Path) -> Verdict:
     stamp = _stamp(path)
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        digest = content_digest(path)
         decode_image(path)
     except DataError as error:
         return Verdict(stamp, "", str(error))

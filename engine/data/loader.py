@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from engine.data.batches import num_batches
+from engine.data.check import content_digest
 from engine.data.decode import decode_image
 from engine.data.manifest import Item
 from engine.data.squares import Rows
@@ -72,12 +73,17 @@ class PictureDataset(Dataset[Batch]):
 def read_square(item: Item, transform: EvalTransform) -> Image.Image:
     """Returns a picture of a run, read from its file and fitted.
 
+    What is kept of it is found by its content, so it must be the content that was checked.
+
     Raises:
-        DataError: it can no longer be read.
+        DataError: it can no longer be read, or has changed since it was checked.
     """
+    path = Path(item.path)
     try:
-        picture = decode_image(Path(item.path), at_least=transform.decode_size)
-    except DataError as error:
+        picture = decode_image(path, at_least=transform.decode_size)
+        if item.digest and content_digest(path) != item.digest:
+            raise DataError("it has changed")
+    except (DataError, OSError) as error:
         raise DataError(
             f"{UNREADABLE} {item.path}: {error}; put it back or remove it, and start the run again."
         ) from error

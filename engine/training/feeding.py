@@ -32,13 +32,13 @@ from engine.training.features import (
     find_cut,
     keep_features,
 )
+from engine.training.optimisers import HEAD
 from engine.training.pictures import Pictures
 from engine.training.reporter import Preparation, Reporter
 from engine.training.sources import FeatureSource, Source, labels_tensor
 from engine.training.speeds import FORWARD, Speed, record_speed
 
 TELLING_IMAGES = 100
-HEAD = "head"
 
 
 @dataclass(frozen=True)

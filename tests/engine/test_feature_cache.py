@@ -12,8 +12,10 @@ from PIL import Image
 
 from engine.caching import ArrayCache, cache_bytes
 from engine.data.squares import Rows
+from engine.errors import DataError
 from engine.models.backbone import Backbone
 from engine.spec import RunSpec
+from engine.training.feeding import Feed
 from engine.training.session import Session, set_up
 from engine.training.trainer import run_epochs, train
 from tests.conftest import Recorder
@@ -318,6 +320,23 @@ def test_kept_pictures_are_those_of_the_files(
         for one, other in zip(ours, source.epoch(2), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
             assert one[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_picture_that_changes_after_it_was_checked_is_refused_and_never_kept(
+    own_folder: Path, session_of: SetUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = next(own_folder.rglob("*.*g"))
+    real = Feed.__init__
+
+    def changed_meanwhile(self: Feed, *args: Any) -> None:
+        Image.new("RGB", (80, 60), "red").save(file)
+        real(self, *args)
+
+    monkeypatch.setattr(Feed, "__init__", changed_meanwhile)
+    with pytest.raises(DataError, match="it has changed; put it back or remove it"):
+        session_of(folder=own_folder)
+    for kind in ("pixels", "features"):
+        assert ArrayCache(kind).entries() == []
 
 
 def test_rows_survive_the_way_to_another_process(session_of: SetUp) -> None:
