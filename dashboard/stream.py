@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from anyio import to_thread
@@ -166,7 +166,7 @@ class Hub:
 
     async def _poll(self) -> None:
         tended = 0.0
-        changed = self._store.watch()
+        changed: Callable[[], bool] | None = None
         answered = 0
         clock = asyncio.get_running_loop().time
         while self._num_pages and not self.closing:
@@ -174,6 +174,7 @@ class Hub:
                 if clock() - tended > TEND_SECONDS:
                     tended = clock()
                     await to_thread.run_sync(tend, self._store)
+                changed = changed or self._store.watch()
                 asked = self._asked
                 if changed() or asked != answered:
                     answered = asked

@@ -25,10 +25,19 @@ def pretend_run(
         }
     )
     [run] = store.add_runs([(name, spec)])
-    store.set_status(run.id, "running", only_from=["queued"])
     started = process_started(os.getpid())
     assert started is not None
-    store.set_process(run.id, host_name(), os.getpid(), started)
+    # At once, since a dashboard that looks in between finds a run without a living process.
+    taken = store.set_status(
+        run.id,
+        "running",
+        only_from=["queued"],
+        host=host_name(),
+        pid=os.getpid(),
+        pid_started=started,
+        beat_at=time.time(),
+    )
+    assert taken, "a supervisor took the run before this process could"
     store.append(run.id, [(0.0, "progress", 0, 0, {"task": "ready", "steps_per_epoch": steps})])
     return store.run(run.id)
 

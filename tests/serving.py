@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -130,10 +131,17 @@ def drawn_points(page: Page) -> dict[str, list[float]]:
 
 
 def wait_for_status(page: Page, status: str, count: int = 1, timeout_seconds: float = 120) -> None:
-    """Returns when so many run cards show a status."""
-    page.wait_for_function(
-        """([status, count]) =>
-            document.querySelectorAll(`.thaw-status[data-status="${status}"]`).length >= count""",
-        arg=[status, count],
-        timeout=timeout_seconds * 1000,
-    )
+    """Returns when so many run cards show a status; fails with what the cards show instead."""
+    try:
+        page.wait_for_function(
+            """([status, count]) =>
+                document.querySelectorAll(`.thaw-status[data-status="${status}"]`).length
+                    >= count""",
+            arg=[status, count],
+            timeout=timeout_seconds * 1000,
+            # By the clock: a page behind another may be given no frames.
+            polling=100,
+        )
+    except TookTooLong as error:
+        cards = page.locator(".thaw-card").all_inner_texts()
+        raise AssertionError(f"no {count} runs are shown as {status}, but {cards}") from error

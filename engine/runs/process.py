@@ -8,6 +8,11 @@ from pathlib import Path
 
 import psutil
 
+# Start times are told against the time of boot, which Linux gives in whole seconds of a clock that
+# is being corrected all the time: two looks at one process differ by a second or more. No process
+# ends, and another gets its number, within this time of its start.
+SAME_START_SECONDS = 30.0
+
 _STARTED: list["subprocess.Popen[bytes]"] = []
 
 
@@ -61,4 +66,4 @@ def process_started(pid: int) -> float | None:
 def is_alive(pid: int, started: float) -> bool:
     """Returns whether this very process lives, not a stranger that was given its number."""
     now_started = process_started(pid)
-    return now_started is not None and abs(now_started - started) < 1.0
+    return now_started is not None and abs(now_started - started) < SAME_START_SECONDS

@@ -56,10 +56,10 @@ def add_pair(store: Store) -> tuple[Run, Run]:
 
 def start(store: Store, run: Run) -> Run:
     """Makes this process the one that claims to train the run."""
-    store.set_status(run.id, "running", started_at=time.time())
     born = process_started(os.getpid())
     assert born is not None
-    store.set_process(run.id, host_name(), os.getpid(), born)
+    here = {"host": host_name(), "pid": os.getpid(), "pid_started": born}
+    store.set_status(run.id, "running", started_at=time.time(), beat_at=time.time(), **here)
     return store.run(run.id)
 
 
