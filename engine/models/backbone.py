@@ -4,6 +4,7 @@ Shapes: B images, C channels, H rows, W columns, D features.
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,17 @@ class Backbone(nn.Module):
                 else tensor.startswith(inside)
             )
         )
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Puts all modules in eval mode for a while, and each back in its own afterwards."""
+        modes = {module: module.training for module in self.modules()}
+        try:
+            self.eval()
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
     def train_stages(self, names: Collection[str]) -> None:
         """Puts the named stages in training mode and all else in eval mode.

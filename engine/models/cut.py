@@ -59,7 +59,7 @@ class Cut:
         self._size = tuple(images_BCHW.shape[1:])
         if stage is not None:
             self._entry, self._skipped = _path_to(backbone, stage, images_BCHW)
-        with _evaluating(backbone), torch.no_grad():
+        with backbone.evaluating(), torch.no_grad():
             inputs = self.before(images_BCHW)
             self.axes = _axes(inputs)
             again = as_inputs(inputs.permute(self.axes).contiguous(), self.axes)
@@ -180,7 +180,7 @@ def _path_to(
     try:
         for parameter in every:
             parameter.requires_grad_(id(parameter) in learning)
-        with _evaluating(backbone), torch.enable_grad():
+        with backbone.evaluating(), torch.enable_grad():
             backbone(images_BCHW)
     except _ReachedError as reached:
         if reached.inputs.requires_grad:
@@ -229,14 +229,3 @@ def _zeros(shape: Any, inputs: Tensor) -> Any:
 def _axes(inputs: Tensor) -> tuple[int, ...]:
     lies_last = inputs.ndim == 4 and inputs.is_contiguous(memory_format=torch.channels_last)
     return CHANNELS_LAST_AXES if lies_last else tuple(range(inputs.ndim))
-
-
-@contextmanager
-def _evaluating(backbone: Backbone) -> Iterator[None]:
-    modes = {module: module.training for module in backbone.modules()}
-    try:
-        backbone.eval()
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -6,6 +6,7 @@ Source: WiSE-FT (Wortsman et al. 2022). Shapes: N validation images, K classes.
 import torch
 from torch import Tensor, nn
 
+from engine.models.classifier import Classifier
 from engine.training.checkpoint import BestCheckpoint, CheckpointHeader
 from engine.training.curves import END_FILE, START_FILE, save_curve
 from engine.training.interpolate import ALPHAS, blend, interpolation_curve
@@ -83,9 +84,12 @@ def _write(session: Session, file: str, epoch: int, accuracy: float) -> None:
 
 
 @torch.inference_mode()
-def _judge(session: Session, model: nn.Module, epoch: int) -> tuple[Tensor, dict[str, float]]:
+def _judge(session: Session, model: Classifier, epoch: int) -> tuple[Tensor, dict[str, float]]:
     model.eval()
     metrics = EpochMetrics(len(session.manifest.classes), session.device)
     _, val_source = session.feed.pictures()
-    logits_NK = evaluate(epoch, model, val_source, session.val_criterion, metrics, session.reporter)
+    with session.feed.folded(model.backbone):
+        logits_NK = evaluate(
+            epoch, model, val_source, session.val_criterion, metrics, session.reporter
+        )
     return logits_NK, metrics.result("val")

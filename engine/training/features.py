@@ -124,7 +124,7 @@ def features_key(
         device: computes them.
     """
     return {
-        "version": 1,
+        "version": 2,
         "contents": contents_digest(unique),
         "pictures": transform.square_key(),
         "scale": [list(transform.scale.mean), list(transform.scale.std)],
@@ -194,13 +194,12 @@ def keep_features(
 @torch.inference_mode()
 def effect_of_half(cut: Cut, head: nn.Module, images_BCHW: torch.Tensor) -> float:
     """Returns by how much a logit changes at most where features are kept in half precision."""
-    modes = cut.backbone.training, head.training
-    cut.backbone.eval()
+    learns = head.training
     head.eval()
-    inputs = cut.before(images_BCHW)
-    exact_BK, rounded_BK = (head(cut.after(one)) for one in (inputs, inputs.half().float()))
-    cut.backbone.train(modes[0])
-    head.train(modes[1])
+    with cut.backbone.evaluating():
+        inputs = cut.before(images_BCHW)
+        exact_BK, rounded_BK = (head(cut.after(one)) for one in (inputs, inputs.half().float()))
+    head.train(learns)
     return float((exact_BK - rounded_BK).abs().max())
 
 

@@ -13,6 +13,7 @@ Source: Wortsman et al. 2022, Robust fine-tuning of zero-shot models (WiSE-FT); 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from engine.errors import WeightsError
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 _SHOWN = 3
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def blend(
@@ -82,10 +85,10 @@ def average(state_dicts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def interpolation_curve(
-    model: nn.Module,
+    model: Model,
     start: Mapping[str, Tensor],
     end: Mapping[str, Tensor],
-    evaluate: Callable[[nn.Module], float],
+    evaluate: Callable[[Model], float],
     alphas: Iterable[float] = ALPHAS,
 ) -> list[tuple[float, float]]:
     """Returns (alpha, accuracy) of the blend of two state dicts at each alpha.

@@ -4,6 +4,7 @@ Shapes: N validation images, K classes.
 """
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -133,14 +134,16 @@ def _train_and_judge(
     train_seconds = time.perf_counter() - epoch_started
     (session.judged.head if on_head_alone else session.judged).eval()
     val_metrics = EpochMetrics(len(session.manifest.classes), session.device)
-    logits_NK = evaluate(
-        epoch,
-        session.learner.precision.wrapped(judged_forward),
-        val_source,
-        session.val_criterion,
-        val_metrics,
-        session.reporter,
-    )
+    still = nullcontext() if on_head_alone else session.feed.folded(session.judged.backbone)
+    with still:
+        logits_NK = evaluate(
+            epoch,
+            session.learner.precision.wrapped(judged_forward),
+            val_source,
+            session.val_criterion,
+            val_metrics,
+            session.reporter,
+        )
     now = time.perf_counter()
     values: dict[str, Value] = {
         **train_metrics.result("train"),
