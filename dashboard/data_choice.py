@@ -6,7 +6,13 @@ import streamlit as st
 
 from dashboard.data_summary import DataSummary, summarise, thumbnail
 from dashboard.runs import plain
-from dashboard.widgets import choice, image_size_slider, number_slider
+from dashboard.widgets import (
+    IMAGE_SIZES,
+    choice,
+    grid_slider,
+    image_size_slider,
+    number_slider,
+)
 from engine.data import samples
 from engine.data.folders import find_images
 from engine.errors import ThawError
@@ -104,6 +110,8 @@ def pictures_section(page: str) -> ImageSpec:
     left, right = st.columns(2)
     with left:
         size = image_size_slider(page)
+        smaller = [one for one in IMAGE_SIZES if one < size]
+        start_size = int(grid_slider(page, "images.start_size", (0, *smaller), text=_size_text))
         augmentation = choice(page, "images.augmentation")
     with right:
         fit = choice(page, "images.fit")
@@ -112,9 +120,14 @@ def pictures_section(page: str) -> ImageSpec:
     return ImageSpec.parse(
         {
             "size": size,
+            "start_size": start_size,
             "fit": fit,
             "augmentation": augmentation,
             "normalisation": normalisation,
             "views": views,
         }
     )
+
+
+def _size_text(size: int) -> str:
+    return str(size) if size else "the same"

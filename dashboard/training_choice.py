@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.widgets import choice, grid_slider, number_slider
+from dashboard.widgets import choice, grid_slider, number_slider, switch
 from engine.spec import field_info
 from engine.strategies import Strategy
 
@@ -76,7 +76,15 @@ def speed_section(page: str) -> dict[str, Any]:
         accumulation = int(grid_slider(page, "training.accumulation", PARTS, text=str))
     with right:
         kept = choice(page, "training.feature_precision", explains=True)
-    return {"precision": precision, "accumulation": accumulation, "feature_precision": kept}
+        forgets = switch(page, "training.gradient_checkpointing")
+        compiles = switch(page, "training.compile")
+    return {
+        "precision": precision,
+        "accumulation": accumulation,
+        "feature_precision": kept,
+        "gradient_checkpointing": forgets,
+        "compile": compiles,
+    }
 
 
 def seed_input(page: str) -> int:

@@ -10,14 +10,24 @@ Fit = Literal["crop", "squash", "pad"]
 Augmentation = Literal["none", "flip", "standard", "rand", "trivial"]
 Normalisation = Literal["backbone", "rescale", "dataset"]
 
+LEAST_SIZE = 32
+
 
 class ImageSpec(Part):
     """How a picture becomes the square that the backbone sees."""
 
-    size: Annotated[int, Field(ge=32, le=1024)] = Field(
+    size: Annotated[int, Field(ge=LEAST_SIZE, le=1024)] = Field(
         224,
         description="Side of the square; larger sees more detail and costs time with its square.",
         json_schema_extra=about("Image size", "px"),
+    )
+    start_size: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0,
+        description="Progressive resizing: train on pictures of this size at first, which grow to "
+        "the image size in three quarters of the epochs in which all of the backbone learns: "
+        "faster. Where its first stages are frozen, they are computed once, at the full size. 0 "
+        "keeps one size.",
+        json_schema_extra=about("Size at first", "px"),
     )
     fit: Fit = Field(
         "crop",

@@ -9,7 +9,7 @@ from engine import fields
 from engine.fields import Part, about
 from engine.models.catalogue import backbone_record
 from engine.spec.data import DataSpec
-from engine.spec.images import ImageSpec
+from engine.spec.images import LEAST_SIZE, ImageSpec
 from engine.spec.model import ModelSpec
 from engine.spec.optimiser import OptimiserSpec
 from engine.spec.steering import BACKBONE, HEAD, Act
@@ -69,6 +69,27 @@ class RunSpec(Part):
                     f"steering names {act.target!r}; the stages of {self.model.backbone} are "
                     f"{listed}."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        start, size = self.images.start_size, self.images.size
+        sizes = backbone_record(self.model.backbone).sizes
+        if start and not LEAST_SIZE <= start < size:
+            raise ValueError(
+                f"images.start_size is {start}; it must be 0 or from {LEAST_SIZE} to below "
+                f"images.size, which is {size}."
+            )
+        if start and sizes != "any":
+            raise ValueError(
+                f"images.start_size is {start}, but {self.model.backbone} takes pictures of one "
+                "size only; choose 0."
+            )
+        if self.training.compile and self.training.gradient_checkpointing:
+            raise ValueError(
+                "training.compile and training.gradient_checkpointing do not go together; switch "
+                "one of them off."
+            )
         return self
 
     def flat(self) -> dict[str, Any]:

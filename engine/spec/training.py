@@ -91,6 +91,18 @@ class TrainingSpec(Part):
         "taken: less memory for the same batch size and steps. BatchNorm sees the parts.",
         json_schema_extra=about("Parts of a batch"),
     )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Forget what stages give and compute it again on the way back (Chen et al. "
+        "2016): the same numbers with much less memory, and about a third more time.",
+        json_schema_extra=about("Gradient checkpointing"),
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the whole network (torch.compile) before it trains. That takes up to "
+        "a minute and may pay in long runs on a GPU; on two processor cores it made steps slower.",
+        json_schema_extra=about("Compile"),
+    )
     feature_precision: Literal["full", "half"] = Field(
         "full",
         description="How exactly the output of frozen stages is kept from epoch to epoch.",

@@ -26,11 +26,13 @@ from engine.training.feeding import Feed, Inputs
 from engine.training.loop import Forward, Learner
 from engine.training.mixing import Mixer
 from engine.training.optimisers import build_optimiser
+from engine.training.passes import Passes, after_cut
 from engine.training.plan import rate_plan, same_every_epoch
 from engine.training.precision import Precision
 from engine.training.pull import PullToStart
 from engine.training.rates import Rates
 from engine.training.reporter import Preparation, Reporter
+from engine.training.sizes import train_size
 from engine.training.sources import Source
 
 WEIGHTS_FILE = "weights.json"
@@ -76,6 +78,7 @@ class Session:
         learner: takes the steps.
         val_criterion: the loss on validation images, without weights of classes.
         feed: gives batches.
+        passes: of the model while it learns.
         device: where all is computed.
         reporter: is told what happens.
         checkpoint: keeps the best weights.
@@ -95,6 +98,7 @@ class Session:
     learner: Learner
     val_criterion: nn.Module
     feed: Feed
+    passes: Passes
     device: torch.device
     reporter: Reporter
     checkpoint: BestCheckpoint
@@ -149,17 +153,19 @@ class Session:
             (n for n, one in enumerate(later) if set(self.trainable(one)) != now), len(later)
         )
 
-    def sources(self, inputs: Inputs | None) -> tuple[Source, Source, Forward, Forward]:
-        """Returns training and validation batches, and what to run on each."""
+    def sources(self, inputs: Inputs | None, epoch: int) -> tuple[Source, Source, Forward, Forward]:
+        """Returns training and validation batches of an epoch, and what to run on each."""
+        learning = self.passes.learning(inputs, self.train_size(epoch))
         if inputs is None:
-            return *self.feed.pictures(), self.model, self.judged
-        after, model, judged = inputs.cut.after, self.model, self.judged
-        return (
-            inputs.train,
-            inputs.val,
-            lambda batch: model.head(after(batch)),
-            lambda batch: judged.head(after(batch, judged.backbone)),
-        )
+            return *self.feed.pictures(), learning, self.judged
+        return inputs.train, inputs.val, learning, after_cut(inputs, self.judged)
+
+    def train_size(self, epoch: int) -> int:
+        """Returns the side in px of the pictures that an epoch trains on."""
+        plan = self.learner.rates.plan
+        learning = self.trainable((epoch - 1) * plan.steps_per_epoch)
+        stem = next(iter(self.model.backbone.stages))
+        return train_size(self.spec, plan.phases, epoch, stem, learning)
 
 
 def set_up(
@@ -220,6 +226,7 @@ def set_up(
         learner=learner,
         val_criterion=nn.CrossEntropyLoss(label_smoothing=smoothing),
         feed=feed,
+        passes=Passes(spec, model),
         device=device,
         reporter=reporter,
         checkpoint=BestCheckpoint(

@@ -15,6 +15,7 @@ from engine.home import cache_folder
 from engine.spec import RunSpec
 from engine.strategies import STRATEGIES, Phase
 from engine.training.plan import phase_spans, rate_plan, same_every_epoch
+from engine.training.sizes import train_size
 
 FORWARD = "forward"
 TRAIN_FULL = "train"
@@ -97,7 +98,9 @@ def estimate_time(
     for phase, first, last in phase_spans(phases, spec.training.epochs):
         moved = moved or bool(phase.rates)
         if phase.rates and train is not None:
-            seconds += (last - first + 1) * (num_train / train.at(size) + val_seconds)
+            for epoch in range(first, last + 1):
+                side = train_size(spec, phases, epoch, stages[0])
+                seconds += num_train / train.at(side) + val_seconds
             continue
         # An average of weights still changes after the backbone has been frozen again.
         kept = same_every_epoch(spec) and not (moved and spec.training.ema_decay)

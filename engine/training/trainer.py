@@ -113,7 +113,7 @@ def _is_head_alone(inputs: Inputs | None) -> bool:
 def _train_and_judge(
     session: Session, epoch: int, log: StepLog, inputs: Inputs | None, epoch_started: float
 ) -> None:
-    train_source, val_source, forward, judged_forward = session.sources(inputs)
+    train_source, val_source, forward, judged_forward = session.sources(inputs, epoch)
     on_head_alone = _is_head_alone(inputs)
     if on_head_alone:
         session.model.head.train()
@@ -177,7 +177,7 @@ def _note_speed(session: Session, epoch: int, num_images: int, seconds: float) -
     free = session.trainable(_steps_before(session, epoch))
     whole = session.strategy.select == "all" and set(free) == set(session.model.backbone.stages)
     if whole and num_images >= TELLING_IMAGES:
-        speed = Speed(num_images / seconds, session.spec.images.size)
+        speed = Speed(num_images / seconds, session.train_size(epoch))
         record_speed(session.spec.model.backbone, TRAIN_FULL, speed)
 
 

@@ -179,7 +179,7 @@ def test_a_pair_starts_from_the_same_head(tiny_session: SetUp) -> None:
 
 
 def batches_of(session: Session, epoch: int) -> Iterator[Batch]:
-    return session.sources(session.inputs(0))[0].epoch(epoch)
+    return session.sources(session.inputs(0), 1)[0].epoch(epoch)
 
 
 def test_a_pair_sees_the_same_batches(tiny_session: SetUp) -> None:
@@ -206,8 +206,8 @@ def test_cached_features_are_what_the_backbone_gives(tiny_session: SetUp) -> Non
     direct.model.eval()
     with torch.inference_mode():
         for (features_BD, _, _), (images_BCHW, _, _) in zip(
-            cached.sources(cached.inputs(0))[1].epoch(1),
-            direct.sources(None)[1].epoch(1),
+            cached.sources(cached.inputs(0), 1)[1].epoch(1),
+            direct.sources(None, 1)[1].epoch(1),
             strict=True,
         ):
             expected_BD = direct.model.backbone(images_BCHW)
@@ -511,7 +511,7 @@ def test_logits_that_are_no_numbers_in_validation_end_training(tiny_session: Set
         loop.evaluate(
             4,
             session.model.head,
-            session.sources(session.inputs(0))[1],
+            session.sources(session.inputs(0), 1)[1],
             session.val_criterion,
             metrics,
             session.reporter,

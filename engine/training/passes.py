@@ -1,0 +1,76 @@
+"""How a batch goes through a model that learns: whole or from a cut, small, compiled, forgetful.
+
+Shapes: B images, K classes.
+"""
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from engine.errors import TrainingError
+from engine.models.classifier import Classifier
+from engine.models.gradient_checkpointing import forgetting
+from engine.spec import RunSpec
+from engine.training.feeding import Inputs
+from engine.training.loop import Forward
+
+
+class Passes:
+    """Forward passes of a model that a run trains."""
+
+    def __init__(self, spec: RunSpec, model: Classifier):
+        self._spec = spec
+        self._model = model
+        self._whole: Forward = _compiled(model) if spec.training.compile else model
+
+    def learning(self, inputs: Inputs | None, size: int) -> Forward:
+        """Returns what gives logits (B, K) of training batches.
+
+        Args:
+            inputs: what the epoch runs on; pictures where None.
+            size: side in px that pictures are made to have.
+        """
+        forward = self._whole if inputs is None else after_cut(inputs, self._model)
+        if inputs is None and size < self._spec.images.size:
+            forward = _resized(forward, size)
+        if not self._spec.training.gradient_checkpointing:
+            return forward
+        return self._forgetful(forward)
+
+    def _forgetful(self, forward: Forward) -> Forward:
+        def logits(batch: Tensor) -> Tensor:
+            with forgetting(self._model.backbone):
+                return forward(batch)
+
+        return logits
+
+
+def after_cut(inputs: Inputs, model: Classifier) -> Forward:
+    """Returns what gives logits (B, K) of batches of what comes before a cut."""
+    return lambda batch: model.head(inputs.cut.after(batch, model.backbone))
+
+
+def _resized(forward: Forward, size: int) -> Forward:
+    def logits(images_BCHW: Tensor) -> Tensor:
+        small = v2.functional.resize(images_BCHW, [size, size], antialias=True)
+        return forward(small.contiguous(memory_format=torch.channels_last))
+
+    return logits
+
+
+def _compiled(model: Classifier) -> Forward:
+    compiled: Forward | None = None
+
+    def logits(images_BCHW: Tensor) -> Tensor:
+        nonlocal compiled
+        compiled = torch.compile(model) if compiled is None else compiled
+        try:
+            return compiled(images_BCHW)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = " ".join(str(error).split("\n\n")[0].split())
+            raise TrainingError(
+                f"training.compile is on, but {model.backbone.record.label} cannot be compiled "
+                f"here ({reason}); switch it off."
+            ) from error
+
+    return logits
