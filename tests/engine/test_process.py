@@ -42,6 +42,22 @@ def test_a_detached_process_has_a_session_of_its_own_and_a_log(tmp_path: Path) -
     assert log.read_text().count("Zen of Python") == 2
 
 
+def test_a_detached_process_keeps_its_memory_unless_the_person_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "told.py").write_text(
+        "import os; print(os.environ['MALLOC_MMAP_MAX_'], os.environ['MALLOC_TRIM_THRESHOLD_'])"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    for name, setting in (("0", None), ("7", "7")):
+        if setting is not None:
+            monkeypatch.setenv("MALLOC_MMAP_MAX_", setting)
+        log = tmp_path / name
+        assert start_detached(["told"], log).wait(timeout=60) == 0
+        assert log.read_text().split() == [name, "100000000000"]
+
+
 def test_a_detached_process_gets_the_environment_that_it_is_given(tmp_path: Path) -> None:
     child = start_detached(["site"], tmp_path / "log", {"PYTHONUSERBASE": "/marked"})
     child.wait(timeout=60)
