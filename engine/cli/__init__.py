@@ -9,20 +9,11 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Runs the command line; an error that a person can mend is one sentence on stderr."""
-    import engine.cli.blends
-    import engine.cli.cache
-    import engine.cli.frontier
-    import engine.cli.lr_finder
-    import engine.cli.models
-    import engine.cli.runs
-    import engine.cli.samples
-    import engine.cli.search
-    import engine.cli.serve
-    import engine.cli.settings
-    import engine.cli.steering
-    import engine.cli.survey
-    import engine.cli.train  # noqa: F401
+    """Runs the command line; an error that a person can mend is one sentence on stderr.
+
+    What `thaw` does without a command is in `serve`; other commands are imported when used.
+    """
+    import engine.cli.serve  # noqa: F401
 
     try:
         app()

@@ -1,20 +1,63 @@
 """The typer application that the commands register themselves with."""
 
+import importlib
 import json
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_from_info, get_command_name
+
+from engine.cli.commands import COMMANDS
+
+MARKUP: Literal["markdown"] = "markdown"
+
+
+class Commands(TyperGroup):
+    """The commands, each imported when it is used and not when it is listed."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        # What a mistyped name is compared with.
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]
+        self._is_listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Returns a command, or None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, summary = COMMANDS[cmd_name]
+        if self._is_listing:
+            return TyperCommand(cmd_name, help=summary)
+        importlib.import_module(f"engine.cli.{module}")
+        [found] = [
+            info
+            for info in app.registered_commands
+            if (info.name or get_command_name(info.callback.__name__)) == cmd_name  # type: ignore[union-attr]
+        ]
+        return get_command_from_info(found, pretty_exceptions_short=False, rich_markup_mode=MARKUP)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help that lists the commands."""
+        self._is_listing = True
+        super().format_help(ctx, formatter)
+
 
 app = typer.Typer(
     name="thaw",
+    cls=Commands,
     help="How should this pre-trained model be updated with my images? Without a command, opens "
     "the dashboard.\n\nExample: `thaw`",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=MARKUP,
 )
 
 # What is piped on is not to be folded to the width of a terminal that is not there.

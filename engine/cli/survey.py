@@ -42,7 +42,7 @@ def run_survey(
     spec: SpecOption = None,
     json_output: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Train every strategy on the same images, over several seeds, and print one table (Markdown).
+    """Train every strategy on the same images, over several seeds, as one Markdown table.
 
     Each strategy starts from its own default learning rate; all else is shared. Ctrl-C stops what
     is left; what was finished is printed.

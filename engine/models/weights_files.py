@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import WeightsError
@@ -56,6 +55,9 @@ def weights_file(record: BackboneRecord) -> Path | None:
         # As a shell would: an unknown user's home is a name like any other.
         candidates = [Path(os.path.expanduser(folder)) / name for name in own_names(record)]  # noqa: PTH111
     if is_on_hub(record):
+        # It brings a client for the network along, which no other command needs.
+        from huggingface_hub import try_to_load_from_cache
+
         for name in dict.fromkeys((record.weights_file, *HUB_FILES)):
             cached = try_to_load_from_cache(record.weights_source, name)
             if isinstance(cached, str):

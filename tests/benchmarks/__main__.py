@@ -3,13 +3,17 @@
 import sys
 
 from tests.benchmarks import (
+    accuracy,
     backbone_choice,
+    extraction,
     first_point,
     instant_head,
     live_latency,
     many_images,
-    peers,
-    plain_loop,
+    scaling,
+    side_by_side,
+    startup,
+    steps,
     watched_training,
 )
 
@@ -18,8 +22,12 @@ BENCHMARKS = {
     "first_point": first_point,
     "backbone_choice": backbone_choice,
     "instant_head": instant_head,
-    "plain_loop": plain_loop,
-    "peers": peers,
+    "startup": startup,
+    "side_by_side": side_by_side,
+    "accuracy": accuracy,
+    "extraction": extraction,
+    "steps": steps,
+    "scaling": scaling,
     "many_images": many_images,
     "watched_training": watched_training,
 }

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import plotly.graph_objects as go
+
 from tests.serving import Dashboard
+
+FIGURES = Path(__file__).parent / "figures"
+
+
+def save_figure(figure: go.Figure, name: str) -> None:
+    """Keeps a figure as a page of its own, and says where."""
+    FIGURES.mkdir(exist_ok=True)
+    file = FIGURES / f"{name}.html"
+    figure.write_html(file, include_plotlyjs=True)
+    print(f"  figure: {file}")
 
 
 @contextmanager

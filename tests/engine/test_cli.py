@@ -1,5 +1,7 @@
 """The command line, as a person or a script runs it."""
 
+import importlib
+import inspect
 import json
 import os
 import shutil
@@ -9,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command_name
 
+from engine.cli.app import app
+from engine.cli.commands import COMMANDS
 from engine.runs.store import Store
 from engine.strategies import STRATEGIES
 from tests.engine.pictures import distinct_pictures
@@ -17,29 +22,6 @@ from tests.engine.specs import tiny_spec
 from tests.engine.test_compare import EPOCH_KEYS, RUN_KEYS
 
 THAW = str(Path(sys.executable).parent / "thaw")
-COMMANDS = [
-    "serve",
-    "train",
-    "models",
-    "recipes",
-    "settings",
-    "survey",
-    "runs",
-    "show",
-    "compare",
-    "frontier",
-    "search",
-    "searches",
-    "find-lr",
-    "soup",
-    "interpolate",
-    "stop",
-    "steer",
-    "replay",
-    "doctor",
-    "cache",
-    "sample-data",
-]
 TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash"]
 
 
@@ -88,6 +70,47 @@ def test_thaws_own_help_lists_the_commands() -> None:
     assert "Example:" in shown.stdout
     for command in COMMANDS:
         assert f" {command} " in shown.stdout
+
+
+def test_what_the_list_says_of_a_command_is_what_its_help_begins_with() -> None:
+    listed = {}
+    for name, (module, summary) in COMMANDS.items():
+        imported = importlib.import_module(f"engine.cli.{module}")
+        [function] = [
+            info.callback
+            for info in app.registered_commands
+            if (info.name or get_command_name(info.callback.__name__)) == name
+        ]
+        assert function.__module__ == imported.__name__
+        listed[name] = summary, inspect.getdoc(function).partition("\n\n")[0].replace("\n", " ")
+    assert {name: summary for name, (summary, _) in listed.items()} == {
+        name: said for name, (_, said) in listed.items()
+    }
+    registered = [
+        info.name or get_command_name(info.callback.__name__) for info in app.registered_commands
+    ]
+    assert sorted(registered) == sorted(COMMANDS)
+
+
+def test_the_list_of_commands_needs_none_of_what_they_need() -> None:
+    code = (
+        "import sys\n"
+        "from engine.cli import main\n"
+        "sys.argv = ['thaw', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'sqlalchemy', 'pydantic', 'streamlit', 'plotly'}\n"
+        "print('imported:', sorted(heavy & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_a_mistyped_command_is_told_its_neighbour() -> None:
+    shown = thaw("trian")
+    assert shown.returncode == 2
+    assert "Did you mean 'train'?" in shown.stderr
 
 
 def test_train_help_names_every_default_rate() -> None:

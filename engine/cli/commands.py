@@ -1,0 +1,79 @@
+"""Every command: in which file it is, and what it does.
+
+They are listed here so that `thaw --help`, and each command, start without importing the others.
+"""
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """Where a command is.
+
+    Attributes:
+        module: of `engine.cli`.
+        summary: first sentence of its help.
+    """
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "serve": Command("serve", "Open the dashboard in the browser."),
+    "train": Command(
+        "train", "Train one run and follow it to its end; Ctrl-C stops it and keeps the best epoch."
+    ),
+    "models": Command(
+        "models", "Find a backbone; one that is named in full is shown with its stages."
+    ),
+    "recipes": Command("models", "List whole sets of settings to start from."),
+    "settings": Command("settings", "List every setting of a run: name, default, range, meaning."),
+    "survey": Command(
+        "survey",
+        "Train every strategy on the same images, over several seeds, as one Markdown table.",
+    ),
+    "frontier": Command(
+        "frontier",
+        "Train the same model with its last 0, 1, 2, ... and all of its stages learning.",
+    ),
+    "search": Command(
+        "search",
+        "Search settings: each trial is a run; Ctrl-C stops the search and keeps what it found.",
+    ),
+    "searches": Command("search", "List all searches, newest first, or show one with its trials."),
+    "find-lr": Command(
+        "lr_finder",
+        "Suggest learning rates for the head and for the backbone, from a range test of each.",
+    ),
+    "runs": Command("runs", "List all runs, newest first."),
+    "show": Command("runs", "Show one run: its settings, its epochs, how it ended."),
+    "compare": Command(
+        "runs", "Put runs side by side: results first, then the settings that differ."
+    ),
+    "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
+    "steer": Command(
+        "steering", "Change a run that goes on, from its next step: what learns, and how fast."
+    ),
+    "replay": Command(
+        "steering",
+        "Do a run again, with all that was steered at the same steps, and follow it to its end.",
+    ),
+    "soup": Command(
+        "blends",
+        "Average the best weights of runs that grew from the same start, and judge the average.",
+    ),
+    "interpolate": Command(
+        "blends",
+        "Keep a blend of a wise_ft run's weights before and after fine-tuning, and judge it.",
+    ),
+    "cache": Command(
+        "cache",
+        "List decoded pictures and features that are kept on disk; bound them, or throw them away.",
+    ),
+    "sample-data": Command(
+        "samples", "Write the sample data sets (clipart and digits) to a folder."
+    ),
+    "doctor": Command(
+        "runs", "Say what Thaw found on this machine, and whether the store is sound."
+    ),
+}
