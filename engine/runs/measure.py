@@ -25,7 +25,7 @@ from engine.training.device import choose_device
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 
 IMAGE_SIZE = 160
-BATCH = 16
+BATCH = 32
 LEAST_SHARE = 0.8
 
 
@@ -41,6 +41,7 @@ def main(backbone: str) -> int:
     spec = ModelSpec(backbone=backbone, weights=RANDOM)
     model = build_classifier(spec, num_classes=10, seed=0, size=size)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.set_trainable(model.backbone.stages)
     images_BCHW = torch.rand(BATCH, 3, size, size, device=device)
     images_BCHW = images_BCHW.to(memory_format=torch.channels_last)
     labels_B = torch.zeros(BATCH, dtype=torch.long, device=device)

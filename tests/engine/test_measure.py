@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.models.classifier import Classifier
 from engine.runs import measure
 from engine.runs.store import Store
 from engine.training.speeds import FORWARD, TRAIN_FULL, known_speeds
@@ -16,6 +17,20 @@ def test_an_idle_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = known_speeds()
     assert set(speeds) == {f"{BACKBONE}/{FORWARD}", f"{BACKBONE}/{TRAIN_FULL}"}
     assert speeds[f"{BACKBONE}/{FORWARD}"].images_per_second > 0
+
+
+def test_every_weight_learns_where_training_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[bool] = []
+    real = Classifier.zero_grad
+
+    def note(self: Classifier, set_to_none: bool = True) -> None:
+        learnt.append(all(parameter.grad is not None for parameter in self.parameters()))
+        real(self, set_to_none)
+
+    monkeypatch.setattr(Classifier, "zero_grad", note)
+    monkeypatch.setattr(measure, "LEAST_SHARE", 0.0)
+    assert measure.main(BACKBONE) == 0
+    assert learnt == [True] * 5
 
 
 def test_a_waiting_run_goes_first() -> None:
