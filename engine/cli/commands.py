@@ -70,6 +70,10 @@ COMMANDS = {
         "cache",
         "List decoded pictures and features that are kept on disk; bound them, or throw them away.",
     ),
+    "inspect": Command(
+        "inspecting",
+        "Look at a folder of images: classes, sizes, and what would spoil a result.",
+    ),
     "sample-data": Command(
         "samples", "Write the sample data sets (clipart and digits) to a folder."
     ),

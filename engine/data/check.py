@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.data.decode import decode_image
+from engine.data.decode import decode_file
+from engine.data.likeness import perceptual_hash
 from engine.errors import DataError
 from engine.files import write_text
 from engine.home import cache_folder
@@ -29,11 +30,19 @@ class Verdict:
         stamp: size and time of change of the file that was judged.
         digest: BLAKE2b of the content, in hex.
         reason: why the file cannot be used; empty where it can.
+        width: in px, upright; 0 where it cannot be used, like all that follows.
+        height: in px.
+        format: of the file, as Pillow calls it.
+        likeness: perceptual hash, in hex.
     """
 
     stamp: str
     digest: str
     reason: str
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    likeness: str = ""
 
 
 def check_pictures(
@@ -87,18 +96,20 @@ def _judge(path: Path) -> Verdict:
     stamp = _stamp(path)
     try:
         digest = content_digest(path)
-        decode_image(path)
+        picture, file_format = decode_file(path)
+        likeness = perceptual_hash(picture)
     except DataError as error:
         return Verdict(stamp, "", str(error))
     except OSError as error:
         return Verdict(stamp, "", f"cannot be opened ({error.strerror or error})")
-    return Verdict(stamp, digest, "")
+    return Verdict(stamp, digest, "", picture.width, picture.height, file_format, likeness)
 
 
 def _load(store: Path) -> dict[str, Verdict]:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         entries = json.loads(store.read_text(encoding="utf-8"))
-        return {path: Verdict(**entry) for path, entry in entries.items()}
+        # Verdicts of an earlier version know less; they are passed anew.
+        return {p: Verdict(**e) for p, e in entries.items() if e.get("reason") or e.get("likeness")}
     return {}
 
 

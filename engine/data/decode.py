@@ -13,7 +13,12 @@ MAX_PIXELS = 120_000_000
 
 
 def decode_image(path: Path, at_least: int | None = None) -> Image.Image:
-    """Returns the picture as RGB, turned upright, transparency laid on white.
+    """Returns the picture as RGB, turned upright, transparency laid on white; see decode_file."""
+    return decode_file(path, at_least)[0]
+
+
+def decode_file(path: Path, at_least: int | None = None) -> tuple[Image.Image, str]:
+    """Returns a picture as RGB, upright, transparency laid on white, and the format of its file.
 
     Args:
         path: the file.
@@ -31,7 +36,7 @@ def decode_image(path: Path, at_least: int | None = None) -> Image.Image:
             if at_least is not None:
                 picture.draft("RGB", (at_least, at_least))
             picture.load()
-            return _to_rgb(ImageOps.exif_transpose(picture))
+            return _to_rgb(ImageOps.exif_transpose(picture)), str(picture.format)
     except Image.DecompressionBombError as error:
         raise DataError(f"larger than {MAX_PIXELS // 1_000_000} megapixels") from error
     except FileNotFoundError as error:

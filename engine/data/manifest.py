@@ -84,7 +84,7 @@ def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None
         train=_items(train, verdicts),
         val=_items(val, verdicts),
         left_out=tuple(sorted((*found.left_out, *bad), key=lambda file: file.path)),
-        fingerprint=_fingerprint(found.classes, train, val, verdicts),
+        fingerprint=fingerprint(found.classes, train, val, verdicts),
     )
 
 
@@ -120,12 +120,13 @@ def _items(
     )
 
 
-def _fingerprint(
+def fingerprint(
     classes: Sequence[str],
     train: Sequence[Sequence[Path]],
     val: Sequence[Sequence[Path]],
     verdicts: dict[Path, Verdict],
 ) -> str:
+    """Returns what stands for contents, classes and split, whatever the files are called."""
     digest = hashlib.sha256(json.dumps(list(classes)).encode())
     for split in (train, val):
         for label, files in enumerate(split):

@@ -29,5 +29,5 @@ def test_the_plain_loop_does_what_thaw_does(tiny_folder: Path, strategy: str) ->
 
 
 def test_a_contender_in_a_process_of_its_own_says_what_went_wrong(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="no such folder|There is no folder|nowhere"):
+    with pytest.raises(RuntimeError, match=r"no such folder|There is no folder|nowhere"):
         measure("thaw", Task(str(tmp_path / "nowhere"), size=64))

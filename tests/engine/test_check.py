@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine.data import check
 from engine.data.check import check_pictures
-from engine.data.decode import decode_image
+from engine.data.decode import decode_file
 from tests.engine.pictures import distinct_pictures, save
 
 
@@ -19,9 +19,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counting(path: Path, at_least: int | None = None) -> Image.Image:
         names.append(path.name)
-        return decode_image(path, at_least)
+        return decode_file(path, at_least)
 
-    monkeypatch.setattr(check, "decode_image", counting)
+    monkeypatch.setattr(check, "decode_file", counting)
     return names
 
 
