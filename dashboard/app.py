@@ -11,6 +11,7 @@ st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }</s
 st.navigation(
     [
         st.Page("app_pages/train.py", title="Train", icon=":material/tune:", default=True),
+        st.Page("app_pages/data.py", title="Data", icon=":material/photo_library:"),
         st.Page("app_pages/models.py", title="Models", icon=":material/deployed_code:"),
         st.Page("app_pages/live.py", title="Live", icon=":material/monitoring:"),
         st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 import numpy as np
@@ -138,6 +139,11 @@ def _mark_acts(figure: go.Figure, curve: Curve, against: Against) -> None:
     )
 
 
+def letter_by_letter(text: str) -> str:
+    """Returns text from a person so that Plotly shows it as it is: it knows some HTML."""
+    return escape(text, quote=False)
+
+
 def confusion_figure(
     counts_KK: NDArray[np.int64], classes: Sequence[str], colour: str
 ) -> go.Figure:
@@ -152,10 +158,11 @@ def confusion_figure(
     """
     totals_K1 = counts_KK.sum(axis=1, keepdims=True)
     shares_KK = counts_KK / np.maximum(totals_K1, 1)
+    names = [letter_by_letter(name) for name in classes]
     heatmap = go.Heatmap(
         z=shares_KK,
-        x=list(classes),
-        y=list(classes),
+        x=names,
+        y=names,
         text=counts_KK,
         texttemplate="%{text}" if len(classes) <= 25 else None,
         customdata=counts_KK,

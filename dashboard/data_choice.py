@@ -21,9 +21,8 @@ from engine.spec import DataSpec, ImageSpec, field_info
 MY_FOLDER = "folder"
 
 
-def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
-    """Shows the choice; returns the data and what was found there, None while it cannot be used."""
-    st.subheader("1 · Images", anchor=False)
+def folder_choice(page: str) -> str | None:
+    """Shows the choice of a sample or a folder; returns the folder, None while none is named."""
     labels = {"clipart": "Sample: clip art", "digits": "Sample: digits", MY_FOLDER: "My folder"}
     source = st.segmented_control(
         "Where the images are",
@@ -50,10 +49,19 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
                 "`photos/cats` and `photos/dogs`, or `photos/train/cats` with `photos/val/cats`.",
                 icon=":material/folder_open:",
             )
-            return None, None
+            return None
     else:
         st.caption(samples.SAMPLES[source])
         folder = str(samples.sample_folder(source))
+    return folder
+
+
+def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
+    """Shows the choice; returns the data and what was found there, None while it cannot be used."""
+    st.subheader("1 · Images", anchor=False)
+    folder = folder_choice(page)
+    if folder is None:
+        return None, None
     try:
         data = _data_spec(page, folder)
         summary = summarise(data.model_dump_json())

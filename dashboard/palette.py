@@ -23,6 +23,8 @@ WARM = (
 
 LIGHT = {"text": "#1c2430", "background": "#ffffff", "panel": "#f3f6fa", "line": "#d8dfe8"}
 DARK = {"text": "#e8edf4", "background": "#10151d", "panel": "#19212c", "line": "#334050"}
+SPLIT_COLOURS = ("#1791a6", "#c58400")
+
 PRIMARY = "#0b7285"
 PRIMARY_DARK = "#1791a6"
 

@@ -109,7 +109,7 @@ def _load(store: Path) -> dict[str, Verdict]:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         entries = json.loads(store.read_text(encoding="utf-8"))
         # Verdicts of an earlier version know less; they are passed anew.
-        return {p: Verdict(**e) for p, e in entries.items() if e.get("reason") or e.get("likeness")}
+        return {p: Verdict(**e) for p, e in entries.items() if e.get("reason") or e.get("width")}
     return {}
 
 

@@ -6,6 +6,7 @@ small size: plain drawings share hashes that look nothing like each other.
 Shapes: N pictures, P pairs.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,12 +30,17 @@ LEAST_CORRELATION = 0.97
 MOST_DIFFERENCE = 3.0
 LEAST_SPREAD = 4.0
 MOST_SHAPE = 1.1
+# Of smaller pictures too little is seen to tell: two handwritten digits may be as alike as copies.
+LEAST_SIDE = 48
+MOST_PAIRS = 20
 # Rows of hashes that are compared with all others at once.
 BLOCK = 256
 
 
 def perceptual_hash(picture: Image.Image) -> str:
-    """Returns the 64 bits of a picture's pHash, in hex."""
+    """Returns the 64 bits of a picture's pHash, in hex; nothing of one that is very small."""
+    if min(picture.size) < LEAST_SIDE:
+        return ""
     # Hashing a large picture costs as much as decoding it.
     small = picture.copy()
     small.thumbnail((HASHED_SIDE, HASHED_SIDE), Image.Resampling.BOX)
@@ -44,47 +50,63 @@ def perceptual_hash(picture: Image.Image) -> str:
 def find_alike(
     paths: Sequence[Path], likenesses: Sequence[str], same: Sequence[str]
 ) -> list[tuple[int, int]]:
-    """Returns the pairs (P) of pictures that look the same, as positions, the first the smaller.
+    """Returns pairs (P) of pictures that look the same, as positions, the first the smaller.
+
+    Of a picture that is like very many, as in a film, only MOST_PAIRS pairs are returned.
 
     Args:
         paths: of N files.
-        likenesses: perceptual hash of each.
+        likenesses: perceptual hash of each; empty for those that are like none.
         same: digest of each content; files of one content are not compared with each other.
     """
-    return [
-        (i, j)
-        for i, j in _candidates(likenesses)
-        if same[i] != same[j] and look_the_same(paths[i], paths[j])
-    ]
-
-
-def _candidates(likenesses: Sequence[str]) -> list[tuple[int, int]]:
-    hashes_N = np.array([int(one, 16) for one in likenesses], dtype=np.uint64)
-    pairs: list[tuple[int, int]] = []
+    hashed = [index for index, one in enumerate(likenesses) if one]
+    hashes_N = np.array([int(likenesses[index], 16) for index in hashed], dtype=np.uint64)
+    outlines = _Outlines([paths[index] for index in hashed])
+    found: list[tuple[int, int]] = []
     for start in range(0, len(hashes_N), BLOCK):
         block = hashes_N[start : start + BLOCK]
         bits = np.bitwise_count(block[:, None] ^ hashes_N[None, start:])
         rows, columns = np.nonzero(bits <= MOST_BITS)
-        later = columns > rows
-        pairs += zip((start + rows[later]).tolist(), (start + columns[later]).tolist(), strict=True)
-    return pairs
+        counts: Counter[int] = Counter()
+        for row, column in zip((start + rows).tolist(), (start + columns).tolist(), strict=True):
+            one, other = hashed[row], hashed[column]
+            if column <= row or counts[row] == MOST_PAIRS or same[one] == same[other]:
+                continue
+            if outlines.are_alike(row, column):
+                counts[row] += 1
+                found.append((one, other))
+    return found
 
 
-def look_the_same(one: Path, other: Path) -> bool:
-    """Returns whether two pictures are alike pixel by pixel, at a small size."""
-    try:
-        first, second = decode_image(one, HASHED_SIDE), decode_image(other, HASHED_SIDE)
-    except DataError:
-        return False
-    shapes = [picture.width / picture.height for picture in (first, second)]
-    if max(shapes) / min(shapes) > MOST_SHAPE:
-        return False
-    pixels = [_pixels(picture) for picture in (first, second)]
-    if min(one.std() for one in pixels) < LEAST_SPREAD:
-        return float(np.abs(pixels[0] - pixels[1]).mean()) <= MOST_DIFFERENCE
-    return float(np.corrcoef(pixels[0], pixels[1])[0, 1]) >= LEAST_CORRELATION
+class _Outlines:
+    """Pictures at a small size, each read when it is first asked for."""
 
+    def __init__(self, paths: Sequence[Path]):
+        self._paths = paths
+        self._known: dict[int, tuple[float, NDArray[np.float32], float] | None] = {}
 
-def _pixels(picture: Image.Image) -> NDArray[np.float64]:
-    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float64).ravel()
+    def are_alike(self, one: int, other: int) -> bool:
+        """Returns whether two pictures are alike pixel by pixel."""
+        first, second = self._of(one), self._of(other)
+        if first is None or second is None:
+            return False
+        (shape, pixels, spread), (other_shape, other_pixels, other_spread) = first, second
+        if max(shape, other_shape) > MOST_SHAPE * min(shape, other_shape):
+            return False
+        if min(spread, other_spread) < LEAST_SPREAD:
+            return float(np.abs(pixels - other_pixels).mean()) <= MOST_DIFFERENCE
+        centred = (pixels - pixels.mean()) @ (other_pixels - other_pixels.mean())
+        return float(centred) >= LEAST_CORRELATION * len(pixels) * spread * other_spread
+
+    def _of(self, index: int) -> tuple[float, NDArray[np.float32], float] | None:
+        """Returns shape, pixels and their spread; None where it cannot be read any more."""
+        if index not in self._known:
+            try:
+                picture = decode_image(self._paths[index], HASHED_SIDE)
+            except DataError:
+                self._known[index] = None
+                return None
+            small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+            pixels = np.asarray(small, dtype=np.float32).ravel()
+            self._known[index] = picture.width / picture.height, pixels, float(pixels.std())
+        return self._known[index]

@@ -11,6 +11,7 @@ from tests.benchmarks import (
     live_latency,
     many_images,
     scaling,
+    scan,
     side_by_side,
     startup,
     steps,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "steps": steps,
     "scaling": scaling,
     "many_images": many_images,
+    "scan": scan,
     "watched_training": watched_training,
 }
 

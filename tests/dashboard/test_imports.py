@@ -42,6 +42,7 @@ DRAWS = (
     "blend_sections.py",
     "search_form",
     "steered.py",
+    "report_sections.py",
 )
 
 IMPORT_ALONE = """
@@ -56,7 +57,7 @@ from dashboard.runs import store
 from tests.dashboard.made import add_pair, finish
 from tests.dashboard.pages import open_page
 pair = [finish(store(), run) for run in add_pair(store())]
-for name in ("train", "models", "live", "compare", "depth", "search"):
+for name in ("train", "models", "live", "compare", "depth", "search", "data"):
     open_page(name, [run.id for run in pair])
 print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """

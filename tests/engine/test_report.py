@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageEnhance
 
-from engine.data.likeness import find_alike, look_the_same, perceptual_hash
+from engine.data.likeness import MOST_PAIRS, find_alike, perceptual_hash
 from engine.data.report import DataReport, Finding, inspect_folder
 from engine.errors import DataError
 from tests.conftest import CLIPART
@@ -134,7 +134,22 @@ def test_drawings_on_the_same_ground_are_not_alike(tmp_path: Path) -> None:
         picture.save(files[-1])
     hashes = [perceptual_hash(Image.open(file)) for file in files]
     assert find_alike(files, hashes, [str(file) for file in files]) == []
-    assert look_the_same(files[0], files[0])
+    assert find_alike([files[0]] * 2, [hashes[0]] * 2, ["a", "b"]) == [(0, 1)]
+
+
+def test_a_film_does_not_take_for_ever(tmp_path: Path) -> None:
+    frame = tmp_path / "frame.jpg"
+    shutil.copy(first(CLIPART, "train", "birds"), frame)
+    count = 600
+    hashes = [perceptual_hash(Image.open(frame))] * count
+    pairs = find_alike([frame] * count, hashes, [str(number) for number in range(count)])
+    assert len(pairs) <= MOST_PAIRS * count
+    assert {one for one, _ in pairs} == set(range(count - 1))
+
+
+def test_digits_are_too_small_to_be_called_alike() -> None:
+    assert perceptual_hash(Image.new("RGB", (47, 200))) == ""
+    assert perceptual_hash(Image.new("RGB", (48, 48))) != ""
 
 
 def test_the_other_faults(photos: Path) -> None:

@@ -1,0 +1,119 @@
+"""The Data page: what a folder holds, and what is wrong with it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dashboard.charts import confusion_figure
+from dashboard.report_charts import class_bars
+from tests.conftest import CLIPART
+from tests.dashboard.pages import choose, open_page, run, text_of
+
+
+def my_folder(folder: Path | str) -> AppTest:
+    page = choose(open_page("data"), "data.source", "folder")
+    return choose(page, "data.folder", str(folder))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes of 12 pictures without a split; one of a bird is a fruit as well."""
+    folder = tmp_path / "my photos"
+    for name in ("birds", "fruit"):
+        (folder / name).mkdir(parents=True)
+        for file in sorted((CLIPART / "train" / name).iterdir())[:12]:
+            shutil.copy(file, folder / name)
+    first = sorted((folder / "birds").iterdir())[0]
+    shutil.copy(first, folder / "fruit" / "a bird.jpg")
+    (folder / "fruit" / "broken.jpg").write_bytes(b"nothing")
+    return folder
+
+
+def written(page: AppTest) -> str:
+    return text_of(page).replace("\\", "")
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {one.label: one.value for one in page.metric}
+
+
+def test_the_sample_is_shown_at_once() -> None:
+    page = open_page("data")
+    assert metrics(page)["Pictures"] == "386"
+    assert metrics(page)["Wrong"] == "0"
+    assert "red_flower_01.jpg" in written(page)
+
+
+def test_what_is_wrong_is_told_with_its_files(photos: Path) -> None:
+    page = my_folder(photos)
+    shown = metrics(page)
+    assert (shown["Pictures"], shown["Classes"], shown["Wrong"]) == ("25", "2", "2")
+    text = written(page)
+    assert "Once the same picture is in two classes: one of the labels is wrong." in text
+    assert "1 picture cannot be used (not a picture in a known format)" in text
+    assert "fruit/a bird.jpg" in text
+    assert "The folder has no split" in text
+
+
+def test_pictures_of_a_class_come_in_pages(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.report_sections.PAGE_OF_PICTURES", 5)
+    page = my_folder(photos)
+    assert page.number_input[0].label == "Page of 3"
+    choose(page, "data.page.birds", 3)
+    choose(page, "data.class", "fruit")
+    assert page.number_input[0].value == 1
+
+
+def test_a_large_folder_is_looked_at_when_asked(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.report_sections.UNASKED", 10)
+    page = my_folder(photos)
+    assert not page.metric
+    assert "The folder has 26 pictures" in text_of(page)
+    page.button[0].click()
+    run(page)
+    assert metrics(page)["Pictures"] == "25"
+    run(page)
+    assert metrics(page)["Pictures"] == "25"
+
+
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        ("/nowhere/at all", "There is no folder"),
+        ("\0", "folder"),
+        ("", "Type the path of a folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_told(folder: str, sentence: str) -> None:
+    page = my_folder(folder)
+    assert sentence in text_of(page)
+    assert not page.metric
+
+
+def test_names_are_shown_letter_by_letter(tmp_path: Path) -> None:
+    names = ["<b>bold</b> & co", "*stars* $x$"]
+    for shade, name in enumerate(names):
+        (tmp_path / "set" / name.replace("/", "⁄")).mkdir(parents=True)
+        for number in range(3):
+            picture = Image.new("RGB", (90, 90), (90 * shade, 60 * number, 40))
+            picture.save(tmp_path / "set" / name.replace("/", "⁄") / f"{number}.png")
+    page = my_folder(tmp_path / "set")
+    assert metrics(page)["Classes"] == "2"
+    figure = class_bars([("<b>bold</b> & co", 3, 1)], has_split=True)
+    assert figure.layout.yaxis.ticktext == ("&lt;b&gt;bold&lt;/b&gt; &amp; co",)
+    matrix = confusion_figure(np.ones((1, 1), dtype=np.int64), ["<i>x</i>"], "#123456")
+    assert list(matrix.data[0].x) == ["&lt;i&gt;x&lt;/i&gt;"]
+
+
+def test_bars_are_ordered_and_add_up() -> None:
+    figure = class_bars([("few", 1, 1), ("many", 9, 3), ("2020-01-01", 4, 0)], has_split=True)
+    assert list(figure.layout.yaxis.ticktext) == ["few", "2020-01-01", "many"]
+    train, val = figure.data
+    assert [a + b for a, b in zip(train.x, val.x, strict=True)] == [2, 4, 12]
+    assert len(class_bars([("a", 1, 0)], has_split=False).data) == 1
