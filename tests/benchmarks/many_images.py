@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from engine.events import Kind, Value
+from engine.runs.process import KEEP_MEMORY
 from tests.benchmarks.served import own_home
 from tests.conftest import Recorder
 
@@ -56,7 +57,7 @@ def main() -> None:
                     capture_output=True,
                     text=True,
                     check=True,
-                    env=dict(os.environ),
+                    env=KEEP_MEMORY | os.environ,
                 )
             facts = json.loads(done.stdout.splitlines()[-1])
             found.append((count, facts["seconds"]))
