@@ -97,6 +97,8 @@ def _show_summary(summary: DataSummary) -> None:
         for name, picture in shown:
             if picture is not None:
                 st.image(picture, caption=plain(name), width=72)
+    for note in summary.notes:
+        st.caption(plain(note))
     if not summary.checked:
         st.caption("The folder is large: each picture is opened and checked when a run starts.")
     if summary.left_out:

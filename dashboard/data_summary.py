@@ -28,6 +28,7 @@ class DataSummary:
         left_out: files that would not be used.
         checked: whether every picture was opened; a large folder is checked when a run starts.
         examples: one picture a class, as (class, path).
+        notes: how the folder was read, where that is not plain to see.
     """
 
     classes: tuple[str, ...]
@@ -36,6 +37,7 @@ class DataSummary:
     left_out: tuple[LeftOut, ...]
     checked: bool
     examples: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 @st.cache_data(ttl=20, show_spinner="Looking at the pictures…")
@@ -60,6 +62,7 @@ def summarise(spec_json: str) -> DataSummary:
             manifest.left_out,
             checked=True,
             examples=examples,
+            notes=found.notes,
         )
     if found.val is None:
         num_val = round(num_train * spec.val_fraction)
@@ -67,7 +70,9 @@ def summarise(spec_json: str) -> DataSummary:
     examples = tuple(
         (name, str(files[0])) for name, files in zip(found.classes, found.train, strict=True)
     )
-    return DataSummary(found.classes, num_train, num_val, found.left_out, False, examples)
+    return DataSummary(
+        found.classes, num_train, num_val, found.left_out, False, examples, found.notes
+    )
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

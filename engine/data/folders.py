@@ -10,6 +10,7 @@ from engine.errors import DataError
 
 TRAIN_NAMES = ("train", "training")
 VAL_NAMES = ("val", "valid", "validation")
+TEST_NAMES = ("test", "testing")
 
 
 @dataclass(frozen=True)
@@ -29,27 +30,39 @@ class ImageFolder:
         train: per class, the files to train on; also those to split when `val` is None.
         val: per class, the files to validate on; None where the folder does not say.
         left_out: files that are no pictures by their name.
+        notes: how the folder was read, a sentence each, where that is not plain to see.
     """
 
     classes: tuple[str, ...]
     train: tuple[tuple[Path, ...], ...]
     val: tuple[tuple[Path, ...], ...] | None
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
     """Returns the images of train/<class>/* and val/<class>/*, or of <class>/*.
+
+    One folder too many around all of them is seen through, and test/ is validated on where there
+    is no val/; both are told in the notes, as are pictures that are not used.
 
     Raises:
         DataError: there is no such folder, it has fewer than two classes, a class is empty, or
             validation has a class that training does not have.
     """
     _require_folder(folder)
+    notes: list[str] = []
+    folder = _unwrapped(folder, notes)
     train_root = _child(folder, TRAIN_NAMES)
-    val_root = val_folder or (_child(folder, VAL_NAMES) if train_root else None)
+    val_root = _child(folder, VAL_NAMES) if train_root else None
     if val_folder is not None:
         _require_folder(val_folder)
         val_root = _child(val_folder, VAL_NAMES) or val_folder
+    elif train_root and val_root is None and (test_root := _child(folder, TEST_NAMES)):
+        val_root = test_root
+        notes.append(f"Runs are judged on {test_root.name}/, since there is no val/.")
+    if train_root:
+        notes += _unused(folder, (train_root, val_root))
     left_out: list[LeftOut] = []
     by_class = _classes_of(train_root or folder, left_out)
     _require_classes(by_class, train_root or folder)
@@ -62,7 +75,32 @@ def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
         train=tuple(by_class[name] for name in classes),
         val=None if val_by_class is None else tuple(val_by_class.get(n, ()) for n in classes),
         left_out=tuple(left_out),
+        notes=tuple(notes),
     )
+
+
+def _unwrapped(folder: Path, notes: list[str]) -> Path:
+    """Returns the folder that holds the classes: a zip often brings one more around all of it."""
+    inner = folder
+    while len(inside := _folders(inner)) == 1 and not _has_pictures(inner):
+        if inside[0].name.lower() in TRAIN_NAMES:
+            break
+        inner = inside[0]
+    if (len(inside) < 2 and _child(inner, TRAIN_NAMES) is None) or _has_pictures(inner):
+        return folder
+    if inner != folder:
+        notes.append(f"The classes are those in {inner.relative_to(folder)}/, the only folder.")
+    return inner
+
+
+def _unused(folder: Path, used: tuple[Path | None, ...]) -> Iterable[str]:
+    for other in _folders(folder):
+        if other in used:
+            continue
+        count = sum(1 for _ in _pictures(other, []))
+        if count:
+            pictures = f"{count:,} picture{'' if count == 1 else 's'}"
+            yield f"{pictures} in {other.name}/ will not be used: it is neither train/ nor val/."
 
 
 def _require_folder(folder: Path) -> None:

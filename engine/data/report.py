@@ -304,6 +304,8 @@ def _odd_pictures(seen: Sequence[_Seen]) -> Iterable[Finding]:
 
 
 def _other_files(found: ImageFolder) -> Iterable[Finding]:
+    for note in found.notes:
+        yield Finding("layout", "note", note)
     by_reason: dict[str, list[str]] = defaultdict(list)
     for file in found.left_out:
         by_reason[file.reason].append(file.path)

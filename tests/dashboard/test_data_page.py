@@ -117,3 +117,12 @@ def test_bars_are_ordered_and_add_up() -> None:
     train, val = figure.data
     assert [a + b for a, b in zip(train.x, val.x, strict=True)] == [2, 4, 12]
     assert len(class_bars([("a", 1, 0)], has_split=False).data) == 1
+
+
+def test_how_a_folder_is_read_is_told_on_the_train_page_as_well(photos: Path) -> None:
+    outer = photos.parent / "outer"
+    outer.mkdir()
+    shutil.move(photos, outer)
+    page = choose(open_page(), "train.source", "folder")
+    choose(page, "train.folder", str(outer))
+    assert "The classes are those in my photos/, the only folder." in written(page)

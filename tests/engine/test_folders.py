@@ -173,3 +173,61 @@ def test_a_validation_folder_without_pictures(tmp_path: Path) -> None:
     distinct_pictures(tmp_path / "train", {"cats": 2, "dogs": 2})
     (tmp_path / "val" / "cats").mkdir(parents=True)
     assert "has no pictures" in refusal(tmp_path)
+
+
+# ---- folders that are not quite as they should be
+
+
+def test_one_folder_too_many_is_seen_through(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path / "my zip" / "photos", {"cats": 3, "dogs": 2})
+    (tmp_path / "__MACOSX" / "cats").mkdir(parents=True)
+    (tmp_path / ".git" / "objects").mkdir(parents=True)
+    found = find_images(tmp_path)
+    assert found.classes == ("cats", "dogs")
+    assert found.notes == ("The classes are those in my zip/photos/, the only folder.",)
+    assert find_images(tmp_path / "my zip" / "photos").notes == ()
+
+
+def test_a_split_below_one_folder_too_many_is_found(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        distinct_pictures(tmp_path / "photos" / split, {"cats": 2, "dogs": 2})
+    found = find_images(tmp_path)
+    assert found.val is not None
+    assert found.classes == ("cats", "dogs")
+
+
+def test_a_single_class_is_no_folder_too_many(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path, {"cats": 2})
+    assert "only the class 'cats'" in refusal(tmp_path)
+    distinct_pictures(tmp_path, {"cats/black": 2, "cats/white": 2})
+    assert "only the class 'cats'" in refusal(tmp_path), "cats/ has pictures of its own"
+
+
+def test_train_alone_is_no_folder_too_many(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path / "train", {"cats": 2, "dogs": 2})
+    assert find_images(tmp_path).notes == ()
+
+
+def test_a_train_folder_below_one_folder_too_many_is_found(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path / "photos" / "train", {"cats": 2, "dogs": 2})
+    assert find_images(tmp_path).classes == ("cats", "dogs")
+
+
+def test_a_test_folder_is_validated_on_where_there_is_no_other(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path / "train", {"cats": 3, "dogs": 2})
+    distinct_pictures(tmp_path / "Test", {"cats": 1, "dogs": 1})
+    found = find_images(tmp_path)
+    assert found.val is not None
+    assert [len(files) for files in found.val] == [1, 1]
+    assert found.notes == ("Runs are judged on Test/, since there is no val/.",)
+
+
+def test_what_is_not_used_beside_the_split_is_told(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        distinct_pictures(tmp_path / split, {"cats": 2, "dogs": 2})
+    distinct_pictures(tmp_path, {"extra": 1})
+    (tmp_path / "empty").mkdir()
+    assert find_images(tmp_path).notes == (
+        "1 picture in extra/ will not be used: it is neither train/ nor val/.",
+        "4 pictures in test/ will not be used: it is neither train/ nor val/.",
+    )

@@ -178,6 +178,12 @@ def test_the_other_faults(photos: Path) -> None:
     assert order == sorted(order, key=("fault", "doubt", "note").index)
 
 
+def test_how_the_folder_was_read_is_told(photos: Path) -> None:
+    [finding] = inspect_folder(photos.parent).findings
+    assert finding.kind == "layout"
+    assert finding.sentence == "The classes are those in photos/, the only folder."
+
+
 def test_without_a_split_a_double_may_be_split_later(photos: Path) -> None:
     original = first(photos, "train", "birds")
     shutil.copy(original, original.with_name(f"copy{original.suffix}"))
