@@ -41,6 +41,7 @@ SPANS: dict[str, tuple[float, float, float, float, float]] = {
 # Numbers of which only some are worth a try, and those to begin with.
 NUMBERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "images.size": (IMAGE_SIZES, (96, 160, 224)),
+    "images.start_size": ((0, *IMAGE_SIZES), (0, 64)),
     "training.batch_size": ((4, 8, 16, 32, 64, 128, 256), (16, 32, 64)),
     "model.hidden_units": ((32, 64, 128, 256, 512, 1024), (64, 128, 256)),
     "strategy.rank": ((1, 2, 4, 8, 16, 32, 64), (4, 8, 16)),
@@ -61,11 +62,13 @@ FIRST = (
 )
 # A text of which the spec lists no choices needs a list of its own here to be on offer.
 TEXTS = ("strategy.name", "model.backbone")
+# They change what a run costs and not what comes of it, and exclude each other.
+COSTS_ALONE = ("training.gradient_checkpointing", "training.compile")
 
 
 def _is_offered(path: str) -> bool:
     info = field_info(path)
-    if path.partition(".")[0] in NOT_SEARCHED:
+    if path.partition(".")[0] in NOT_SEARCHED or path in COSTS_ALONE:
         return False
     if info.annotation in (int, float):
         return all(abs(end) < float("inf") for end in field_range(path))
