@@ -8,9 +8,10 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from engine.data.decode import decode_file
@@ -21,8 +22,10 @@ from engine.home import cache_folder
 
 Progress = Callable[[int, int], None]
 
+PORTION = 512
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What was found when a file was opened.
 
@@ -66,9 +69,12 @@ def check_pictures(
         else:
             fresh.append(path)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, (path, verdict) in enumerate(zip(fresh, pool.map(_judge, fresh), strict=True), 1):
-            verdicts[path] = verdict
-            progress(done, len(fresh))
+        # In portions: what is handed to the pool is all kept until it is done.
+        for start in range(0, len(fresh), PORTION):
+            portion = fresh[start : start + PORTION]
+            for done, verdict in enumerate(pool.map(_judge, portion), start):
+                verdicts[fresh[done]] = verdict
+                progress(done + 1, len(fresh))
     if fresh:
         _save(store, known | {str(path): verdict for path, verdict in verdicts.items()})
     return verdicts
@@ -102,17 +108,25 @@ def _judge(path: Path) -> Verdict:
         return Verdict(stamp, "", str(error))
     except OSError as error:
         return Verdict(stamp, "", f"cannot be opened ({error.strerror or error})")
-    return Verdict(stamp, digest, "", picture.width, picture.height, file_format, likeness)
+    return Verdict(
+        stamp, digest, "", picture.width, picture.height, sys.intern(file_format), likeness
+    )
 
 
 def _load(store: Path) -> dict[str, Verdict]:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         entries = json.loads(store.read_text(encoding="utf-8"))
-        # Verdicts of an earlier version know less; they are passed anew.
-        return {p: Verdict(**e) for p, e in entries.items() if e.get("reason") or e.get("width")}
+        # An earlier version kept less of each, by name; those are judged anew.
+        whole = len(fields(Verdict))
+        return {
+            path: Verdict(*entry)
+            for path, entry in entries.items()
+            if isinstance(entry, list) and len(entry) == whole
+        }
     return {}
 
 
 def _save(store: Path, verdicts: dict[str, Verdict]) -> None:
-    entries = {path: asdict(verdict) for path, verdict in verdicts.items()}
-    write_text(store, json.dumps(entries))
+    # An entry at a time: of 100,000 dictionaries the process would keep the memory.
+    entries = (f"{json.dumps(path)}: {json.dumps(astuple(v))}" for path, v in verdicts.items())
+    write_text(store, "{" + ",\n".join(entries) + "}")

@@ -16,7 +16,7 @@ from engine.spec import DataSpec
 MANIFEST_FILE = "manifest.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image and the index of its class.
 
