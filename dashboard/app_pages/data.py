@@ -13,6 +13,7 @@ from engine.errors import ThawError
 from engine.spec import DataSpec
 
 PAGE = "data"
+AGAIN_HELP = "Pictures that were added, removed or changed since are opened; the others are known."
 
 
 def main() -> None:
@@ -37,13 +38,28 @@ def main() -> None:
 def _report(folder: Path) -> DataReport | None:
     """Returns the report; None where a person has to ask for it first.
 
+    It stays as it is while the person looks at it, until they ask for another look.
+
     Raises:
         DataError: the folder cannot be used.
     """
+    known: DataReport | None = st.session_state.get(f"{PAGE}.report")
+    again = False
+    if known is not None and known.folder == str(folder):
+        again = st.button("Look again", icon=":material/refresh:", help=AGAIN_HELP)
+        if not again:
+            return known
+    report = _look(folder, asked=again)
+    if report is not None:
+        st.session_state[f"{PAGE}.report"] = report
+        st.rerun()
+    return report
+
+
+def _look(folder: Path, asked: bool) -> DataReport | None:
     found = find_images(folder)
     count = sum(map(len, (*found.train, *(found.val or ()))))
-    asked = st.session_state.get(f"{PAGE}.asked", set())
-    if count > UNASKED and str(folder) not in asked:
+    if count > UNASKED and not asked:
         st.info(
             f"The folder has {count:,} pictures; to find what is wrong, each is opened once. What "
             "was found is kept, and a run need not open them again to check them.",
@@ -51,7 +67,6 @@ def _report(folder: Path) -> DataReport | None:
         )
         if not st.button("Look at every picture", type="primary", icon=":material/search:"):
             return None
-        st.session_state[f"{PAGE}.asked"] = asked | {str(folder)}
     bar = st.progress(0.0, text="Looking at pictures…")
 
     def tell(done: int, total: int) -> None:

@@ -78,8 +78,23 @@ def test_a_large_folder_is_looked_at_when_asked(
     page.button[0].click()
     run(page)
     assert metrics(page)["Pictures"] == "25"
+    (photos / "fruit" / "a bird.jpg").unlink()
+    page.button[0].click()
     run(page)
-    assert metrics(page)["Pictures"] == "25"
+    assert metrics(page)["Pictures"] == "24"
+
+
+def test_a_report_stays_until_another_look_is_asked_for(photos: Path) -> None:
+    page = my_folder(photos)
+    (photos / "fruit" / "broken.jpg").unlink()
+    choose(page, "data.class", "fruit")
+    assert metrics(page)["Wrong"] == "2"
+    [again] = [one for one in page.button if one.label == "Look again"]
+    again.click()
+    run(page)
+    assert metrics(page)["Wrong"] == "1"
+    choose(page, "data.source", "clipart")
+    assert metrics(page)["Pictures"] == "386"
 
 
 @pytest.mark.parametrize(
