@@ -70,6 +70,10 @@ COMMANDS = {
         "cache",
         "List decoded pictures and features that are kept on disk; bound them, or throw them away.",
     ),
+    "add": Command(
+        "add",
+        "Unpack an archive of images to where Thaw keeps data sets: all of it, or nothing.",
+    ),
     "inspect": Command(
         "inspecting",
         "Look at a folder of images: classes, sizes, and what would spoil a result.",
