@@ -9,6 +9,7 @@ from dashboard.report_charts import class_bars
 from dashboard.runs import plain
 from engine.data.folders import find_images
 from engine.data.report import DataReport, Finding
+from engine.errors import DataError
 
 # So many pictures are looked at without asking; that takes seconds.
 UNASKED = 2000
@@ -82,7 +83,14 @@ def class_section(page: str, report: DataReport) -> None:
     )
     names = [name for name, _, _ in report.classes]
     chosen = st.selectbox("Pictures of", names, key=f"{page}.class")
-    found = find_images(Path(report.folder))
+    try:
+        found = find_images(Path(report.folder))
+    except DataError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if chosen not in found.classes:
+        st.info("This class is gone from the folder; look again.", icon=":material/refresh:")
+        return
     place = found.classes.index(chosen)
     paths = [*found.train[place], *(found.val[place] if found.val else ())]
     num_pages = max(1, -(-len(paths) // PAGE_OF_PICTURES))

@@ -37,6 +37,7 @@ def plain(text: str) -> str:
 
     Streamlit reads most texts as Markdown, with colours and formulas on top.
     """
+    text = text.encode("utf-8", "replace").decode()
     return re.sub(r"([\\`*_\[\]<>~$:])", r"\\\1", text)
 
 

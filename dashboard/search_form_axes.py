@@ -62,7 +62,7 @@ FIRST = (
 )
 # A text of which the spec lists no choices needs a list of its own here to be on offer.
 TEXTS = ("strategy.name", "model.backbone")
-# They change what a run costs and not what comes of it, and exclude each other.
+# They are there for what a run costs, not for what comes of it, and exclude each other.
 COSTS_ALONE = ("training.gradient_checkpointing", "training.compile")
 
 

@@ -22,6 +22,7 @@ from typing import IO
 from engine.data.decode import SUFFIXES
 from engine.data.entry_names import safe_name, safe_path
 from engine.data.folders import LeftOut
+from engine.data.samples import SAMPLES
 from engine.errors import DataError
 from engine.home import thaw_home
 
@@ -35,6 +36,7 @@ KEEP_FREE = 2**30
 LOOK_EVERY = 64 * 2**20
 CHUNK = 2**20
 LEFT_OUT_TOLD = 1000
+ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 ABANDONED_SECONDS = 86_400
 
 Progress = Callable[[int], None]
@@ -62,6 +64,7 @@ class _Entry:
     name: str
     kind: str
     open: Callable[[], IO[bytes] | None]
+    streamed: int = 0
 
 
 def unpack(archive: Path, name: str = "", progress: Progress = lambda done: None) -> Unpacked:
@@ -77,13 +80,14 @@ def unpack(archive: Path, name: str = "", progress: Progress = lambda done: None
             disk is full. Nothing of it is left behind then.
     """
     datasets = thaw_home() / "datasets"
-    datasets.mkdir(exist_ok=True)
+    with _sentences(archive):
+        datasets.mkdir(exist_ok=True)
     _sweep(datasets)
     wanted = safe_name((name or _stem(archive)).replace("/", "_").replace("\\", "_").lstrip("."))
     part = datasets / f".{secrets.token_hex(8)}.part"
     try:
-        part.mkdir()
         with _sentences(archive):
+            part.mkdir()
             taken = _take(archive, part, progress)
         if not taken.num_pictures:
             raise DataError(
@@ -92,9 +96,9 @@ def unpack(archive: Path, name: str = "", progress: Progress = lambda done: None
         if hasattr(os, "sync"):
             # Once for all of them: what has its name is whole, whenever the power goes.
             os.sync()
-        return Unpacked(
-            _settle(part, datasets, wanted), taken.num_pictures, taken.told, taken.num_left_out
-        )
+        with _sentences(archive):
+            folder = _settle(part, datasets, wanted)
+        return Unpacked(folder, taken.num_pictures, taken.told, taken.num_left_out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -110,7 +114,7 @@ def _sweep(datasets: Path) -> None:
     for part in datasets.glob(".*.part"):
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(part)
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def _settle(part: Path, datasets: Path, wanted: str) -> Path:
@@ -118,10 +122,14 @@ def _settle(part: Path, datasets: Path, wanted: str) -> Path:
     for number in range(1, 10_000):
         target = datasets / (wanted if number == 1 else f"{wanted} {number}")
         # Renaming onto an empty folder works on some systems, so it is not made first.
-        if target.exists():
+        if target.exists() or target.name.casefold() in SAMPLES:
             continue
-        with contextlib.suppress(OSError):
+        try:
             part.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+        else:
             return target
     raise DataError(f"There are too many data sets called {wanted!r}; give another name.")
 
@@ -183,6 +191,9 @@ def _take(archive: Path, part: Path, progress: Progress) -> _Taken:
             )
         if entry.kind == "folder":
             continue
+        if entry.streamed:
+            # What is left out of a stream has to be unpacked all the same to get past it.
+            taken.count(entry.streamed, part)
         path = safe_path(entry.name)
         reason = _why_not(entry, path)
         target = part / path if path is not None else part
@@ -221,12 +232,16 @@ def _write(entry: _Entry, target: Path, taken: _Taken, part: Path) -> None:
         raise DataError("an entry has no content")
     with source, target.open("xb") as file:
         while chunk := source.read(CHUNK):
-            taken.count(len(chunk), part)
+            if not entry.streamed:
+                taken.count(len(chunk), part)
             file.write(chunk)
 
 
 def _entries(archive: Path) -> Iterator[_Entry]:
-    if zipfile.is_zipfile(archive):
+    # By its head: a tar whose last file is a zip ends like one.
+    with archive.open("rb") as file:
+        is_zip = file.read(4) in ZIP_HEADS
+    if is_zip:
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():
                 if info.flag_bits & 1:
@@ -240,7 +255,12 @@ def _entries(archive: Path) -> Iterator[_Entry]:
     with tarfile.open(archive, "r:*") as tar:
         for member in tar:
             kind = "folder" if member.isdir() else "file" if member.isreg() else "other"
-            yield _Entry(member.name, kind, lambda member=member: tar.extractfile(member))  # type: ignore[misc]
+            yield _Entry(
+                member.name,
+                kind,
+                lambda member=member: tar.extractfile(member),  # type: ignore[misc]
+                streamed=member.size,
+            )
             # Or it keeps all that it has seen.
             tar.members = []  # type: ignore[attr-defined]
 
@@ -262,5 +282,14 @@ def _sentences(archive: Path) -> Iterator[None]:
             f"{archive.name} cannot be unpacked ({error.strerror or error}); check the file and "
             "the room on the disk."
         ) from error
-    except (EOFError, zlib.error, lzma.LZMAError, RuntimeError, ValueError, KeyError) as error:
+    except (
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise DataError(f"{archive.name} is damaged ({error}); fetch it again.") from error

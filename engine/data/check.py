@@ -31,7 +31,7 @@ class Verdict:
 
     Attributes:
         stamp: size and time of change of the file that was judged.
-        digest: BLAKE2b of the content, in hex.
+        digest: BLAKE2b of the content, in hex; empty where it could not be read.
         reason: why the file cannot be used; empty where it can.
         width: in px, upright; 0 where it cannot be used, like all that follows.
         height: in px.
@@ -76,7 +76,9 @@ def check_pictures(
                 verdicts[fresh[done]] = verdict
                 progress(done + 1, len(fresh))
     if fresh:
-        _save(store, known | {str(path): verdict for path, verdict in verdicts.items()})
+        # What could not be opened may be mended without a change of the file.
+        told = {str(path): one for path, one in verdicts.items() if one.digest}
+        _save(store, known | told)
     return verdicts
 
 
@@ -100,12 +102,16 @@ def _stamp(path: Path) -> str:
 
 def _judge(path: Path) -> Verdict:
     stamp = _stamp(path)
+    digest = ""
     try:
+        if not path.is_file():
+            # Opening a pipe would wait for its other end.
+            raise DataError("not there" if not path.exists() else "not a file")
         digest = content_digest(path)
         picture, file_format = decode_file(path)
         likeness = perceptual_hash(picture)
     except DataError as error:
-        return Verdict(stamp, "", str(error))
+        return Verdict(stamp, digest, str(error))
     except OSError as error:
         return Verdict(stamp, "", f"cannot be opened ({error.strerror or error})")
     return Verdict(

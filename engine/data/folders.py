@@ -50,6 +50,17 @@ def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
         DataError: there is no such folder, it has fewer than two classes, a class is empty, or
             validation has a class that training does not have.
     """
+    try:
+        return _find(folder, val_folder)
+    except (OSError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        where = getattr(error, "filename", None) or folder
+        raise DataError(
+            f"{where} cannot be looked at ({reason}); check its permissions."
+        ) from error
+
+
+def _find(folder: Path, val_folder: Path | None) -> ImageFolder:
     _require_folder(folder)
     notes: list[str] = []
     folder = _unwrapped(folder, notes)
@@ -145,7 +156,10 @@ def _classes_of(root: Path, left_out: list[LeftOut]) -> dict[str, tuple[Path, ..
 
 
 def _pictures(folder: Path, left_out: list[LeftOut]) -> Iterable[Path]:
-    for parent, folders, names in os.walk(folder):
+    def unreadable(error: OSError) -> None:
+        left_out.append(LeftOut(str(error.filename), f"cannot be read ({error.strerror})"))
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent) / name

@@ -6,7 +6,6 @@ small size: plain drawings share hashes that look nothing like each other.
 Shapes: N pictures, P pairs.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +32,7 @@ MOST_SHAPE = 1.1
 # Of smaller pictures too little is seen to tell: two handwritten digits may be as alike as copies.
 LEAST_SIDE = 48
 MOST_PAIRS = 20
-# Rows of hashes that are compared with all others at once.
-BLOCK = 256
+MOST_TRIED = 100
 
 
 def perceptual_hash(picture: Image.Image) -> str:
@@ -52,29 +50,25 @@ def find_alike(
 ) -> list[tuple[int, int]]:
     """Returns pairs (P) of pictures that look the same, as positions, the first the smaller.
 
-    Of a picture that is like very many, as in a film, only MOST_PAIRS pairs are returned.
+    A picture is compared with the next MOST_TRIED whose hashes are near, and makes MOST_PAIRS pairs
+    at most: blank pages or the frames of a film are near to all others.
 
     Args:
         paths: of N files.
         likenesses: perceptual hash of each; empty for those that are like none.
-        same: digest of each content; files of one content are not compared with each other.
+        same: digest of each content; the first of each stands for all of them.
     """
-    hashed = [index for index, one in enumerate(likenesses) if one]
+    # Of copies the first stands for all; that they are the same is known already.
+    first = {digest: index for index, digest in reversed(list(enumerate(same)))}
+    hashed = [index for index in sorted(first.values()) if likenesses[index]]
     hashes_N = np.array([int(likenesses[index], 16) for index in hashed], dtype=np.uint64)
     outlines = _Outlines([paths[index] for index in hashed])
     found: list[tuple[int, int]] = []
-    for start in range(0, len(hashes_N), BLOCK):
-        block = hashes_N[start : start + BLOCK]
-        bits = np.bitwise_count(block[:, None] ^ hashes_N[None, start:])
-        rows, columns = np.nonzero(bits <= MOST_BITS)
-        counts: Counter[int] = Counter()
-        for row, column in zip((start + rows).tolist(), (start + columns).tolist(), strict=True):
-            one, other = hashed[row], hashed[column]
-            if column <= row or counts[row] == MOST_PAIRS or same[one] == same[other]:
-                continue
-            if outlines.are_alike(row, column):
-                counts[row] += 1
-                found.append((one, other))
+    for row, own in enumerate(hashes_N):
+        bits = np.bitwise_count(hashes_N[row + 1 :] ^ own)
+        candidates = (row + 1 + np.nonzero(bits <= MOST_BITS)[0][:MOST_TRIED]).tolist()
+        alike = [column for column in candidates if outlines.are_alike(row, column)]
+        found += [(hashed[row], hashed[column]) for column in alike[:MOST_PAIRS]]
     return found
 
 

@@ -20,9 +20,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from engine.models.backbone import Backbone
 
-# Folding errs by about 1e-6 of the largest output; a norm that is not alone in using what its
-# convolution gives would err by the whole of its statistics.
-TOLERANCE = 1e-3
+# Folding errs by about 1e-6 of the largest output, or 1e-3 on GPUs that round convolutions to
+# TF32; a norm that is not alone in using what its convolution gives errs by all of its statistics.
+TOLERANCE = 1e-2
 
 
 class Folds:

@@ -25,8 +25,8 @@ class ImageSpec(Part):
         0,
         description="Progressive resizing: train on pictures of this size at first, which grow to "
         "the image size in three quarters of the epochs in which all of the backbone learns: "
-        "faster. Where its first stages are frozen, they are computed once, at the full size. 0 "
-        "keeps one size.",
+        "faster, if there are at least two. Where its first stages are frozen, they are computed "
+        "once, at the full size. 0 keeps one size.",
         json_schema_extra=about("Size at first", "px"),
     )
     fit: Fit = Field(

@@ -99,8 +99,9 @@ class TrainingSpec(Part):
     )
     compile: bool = Field(
         False,
-        description="Compile the whole network (torch.compile) before it trains. That takes up to "
-        "a minute and may pay in long runs on a GPU; on two processor cores it made steps slower.",
+        description="Compile the network (torch.compile) for epochs that run all of it. That takes "
+        "up to a minute each time other stages begin to learn, and may pay in long runs on a GPU; "
+        "on two processor cores it made steps slower.",
         json_schema_extra=about("Compile"),
     )
     feature_precision: Literal["full", "half"] = Field(

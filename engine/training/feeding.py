@@ -5,7 +5,7 @@ Shapes: N images of a split.
 
 import copy
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -237,7 +237,10 @@ class Feed:
             told = Preparation(self._reporter, "computing features", len(unique))
             batches = EpochBatches(len(unique), BATCH_SIZE, 0, shuffle=False)
             source = self._pictures.source(unique, transform, batches)
-            with cut.backbone.evaluating(), self.folded(cut.backbone):
+            # What goes into a stage is to be what it is in a run that computes it in each epoch; a
+            # head alone is always trained on what is kept.
+            still = self.folded(cut.backbone) if cut.stage is None else nullcontext()
+            with cut.backbone.evaluating(), still:
                 fill_features(array, cut, source, max(view, 1), told)
             if cut.stage is None and len(unique) >= TELLING_IMAGES:
                 speed = Speed(told.images_per_second, size)

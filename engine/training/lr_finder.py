@@ -25,6 +25,7 @@ from engine.models.classifier import Classifier
 from engine.spec import RunSpec, field_range
 from engine.training.loop import Forward, Learner
 from engine.training.optimisers import HEAD, build_optimiser
+from engine.training.passes import Passes
 from engine.training.plan import same_every_epoch
 from engine.training.pull import PullToStart
 from engine.training.range_test import (
@@ -164,7 +165,8 @@ class _Bench:
             f"The head was trained first, {WARM_STEPS} steps on features at {written(head_rate)}, "
             f"and then kept still; {_which(factors, len(model.backbone.stages))}."
         )
-        return self._sweep("backbone", learner, model, self._feed.pictures()[0], factors, method)
+        forward = Passes(session.spec, model).plain()
+        return self._sweep("backbone", learner, forward, self._feed.pictures()[0], factors, method)
 
     def _fresh_learner(self) -> Learner:
         session = self._session

@@ -3,6 +3,9 @@
 Shapes: B images, K classes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -22,6 +25,11 @@ class Passes:
         self._spec = spec
         self._model = model
         self._whole: Forward = _compiled(model) if spec.training.compile else model
+
+    def plain(self) -> Forward:
+        """Returns what gives logits of pictures of any size, as a run does that is not compiled."""
+        forgets = self._spec.training.gradient_checkpointing
+        return self._forgetful(self._model) if forgets else self._model
 
     def learning(self, inputs: Inputs | None, size: int) -> Forward:
         """Returns what gives logits (B, K) of training batches.
@@ -64,13 +72,26 @@ def _compiled(model: Classifier) -> Forward:
     def logits(images_BCHW: Tensor) -> Tensor:
         nonlocal compiled
         compiled = torch.compile(model) if compiled is None else compiled
-        try:
-            return compiled(images_BCHW)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            reason = " ".join(str(error).split("\n\n")[0].split())
-            raise TrainingError(
-                f"training.compile is on, but {model.backbone.record.label} cannot be compiled "
-                f"here ({reason}); switch it off."
-            ) from error
+        return compiled(images_BCHW)
 
     return logits
+
+
+@contextmanager
+def compile_errors(spec: RunSpec, model: Classifier) -> Iterator[None]:
+    """Turns what compiling stumbles over, forward or backward, into a sentence.
+
+    Raises:
+        TrainingError: the network cannot be compiled here.
+    """
+    if not spec.training.compile:
+        yield
+        return
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = " ".join(str(error).split("\n\n")[0].split())
+        raise TrainingError(
+            f"training.compile is on, but {model.backbone.record.label} cannot be compiled here "
+            f"({reason}); switch it off."
+        ) from error

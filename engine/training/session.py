@@ -194,6 +194,8 @@ def set_up(
         device,
         memory_format=torch.channels_last,  # type: ignore[call-overload]
     )
+    if spec.images.start_size:
+        _try_small(model.backbone, spec.images.start_size, device)
     labels_N = [item.label for item in manifest.train]
     smoothing = spec.training.label_smoothing
     weighted = spec.training.class_balance == "loss"
@@ -262,6 +264,26 @@ def _model(
             f"{strategy.select} that could learn; choose another strategy or backbone."
         )
     return model
+
+
+@torch.no_grad()
+def _try_small(backbone: Backbone, size: int, device: torch.device) -> None:
+    """Runs a backbone on pictures of the first size, before anything is trained.
+
+    Raises:
+        SpecError: it cannot be run on pictures that small.
+    """
+    images_BCHW = torch.zeros(2, 3, size, size, device=device)
+    images_BCHW = images_BCHW.to(memory_format=torch.channels_last)
+    try:
+        with backbone.evaluating():
+            backbone(images_BCHW)
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise SpecError(
+            f"images.start_size is {size}; {backbone.record.name} cannot be run on pictures that "
+            f"small ({reason}); choose a larger size, or 0."
+        ) from error
 
 
 def _manifest(spec: RunSpec, folder: Path, reporter: Reporter) -> Manifest:

@@ -39,4 +39,5 @@ def train_size(
     if not start or not learns or not first <= epoch < first + growing:
         return full
     size = start + (full - start) * (epoch - first) / growing
-    return max(start, min(full, GRID * round(size / GRID)))
+    # Downwards, so that the first size is the one that was asked for.
+    return max(start, GRID * int(size / GRID))

@@ -5,6 +5,7 @@ Shapes: N validation images, K classes.
 
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from engine.training.device import peak_memory_mib, threads_for
 from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.loop import StepLog, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
+from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
 from engine.training.reporter import Reporter, StopTrainingError
 from engine.training.session import CHECKPOINT_FILE, WEIGHTS_FILE, Outcome, Session, set_up
@@ -106,6 +108,14 @@ def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
         _train_and_judge(session, epoch, log, inputs, epoch_started)
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What an epoch began with: the stages that learn, and the side of its pictures in px."""
+
+    learning: set[str]
+    size: int
+
+
 def _is_head_alone(inputs: Inputs | None) -> bool:
     return inputs is not None and inputs.cut.stage is None
 
@@ -113,6 +123,8 @@ def _is_head_alone(inputs: Inputs | None) -> bool:
 def _train_and_judge(
     session: Session, epoch: int, log: StepLog, inputs: Inputs | None, epoch_started: float
 ) -> None:
+    before = _steps_before(session, epoch)
+    start = _Start(set(session.trainable(before)), session.train_size(epoch))
     train_source, val_source, forward, judged_forward = session.sources(inputs, epoch)
     on_head_alone = _is_head_alone(inputs)
     if on_head_alone:
@@ -122,15 +134,16 @@ def _train_and_judge(
         session.model.train_stages(learning, session.batch_norm)
     train_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     rates = session.learner.rates.set(_steps_before(session, epoch))
-    train_one_epoch(
-        epoch,
-        forward,
-        train_source,
-        session.learner,
-        train_metrics,
-        log,
-        lambda step: steer(session, epoch, step, inputs),
-    )
+    with compile_errors(session.spec, session.model):
+        train_one_epoch(
+            epoch,
+            forward,
+            train_source,
+            session.learner,
+            train_metrics,
+            log,
+            lambda step: steer(session, epoch, step, inputs),
+        )
     train_seconds = time.perf_counter() - epoch_started
     (session.judged.head if on_head_alone else session.judged).eval()
     val_metrics = EpochMetrics(len(session.manifest.classes), session.device)
@@ -158,7 +171,7 @@ def _train_and_judge(
     }
     session.learner.rates.measured(float(val_metrics.result("val")["val/loss"]))
     _keep_if_best(session, epoch, float(val_metrics.result("val")["val/accuracy"]), logits_NK)
-    _note_speed(session, epoch, train_source.num_images, train_seconds)
+    _note_speed(session, start, train_source.num_images, train_seconds)
     session.reporter.emit("epoch", epoch, epoch * train_source.num_batches, values)
 
 
@@ -172,12 +185,14 @@ def _penalty(session: Session) -> dict[str, float]:
     return {} if penalty is None else {"train/pull": float(penalty())}
 
 
-def _note_speed(session: Session, epoch: int, num_images: int, seconds: float) -> None:
-    """Keeps the speed where every weight learnt, which is what estimates are made of."""
-    free = session.trainable(_steps_before(session, epoch))
-    whole = session.strategy.select == "all" and set(free) == set(session.model.backbone.stages)
-    if whole and num_images >= TELLING_IMAGES:
-        speed = Speed(num_images / seconds, session.train_size(epoch))
+def _note_speed(session: Session, start: _Start, num_images: int, seconds: float) -> None:
+    """Keeps the speed where every weight learnt all the time, of which estimates are made."""
+    training = session.spec.training
+    is_usual = not (training.compile or training.gradient_checkpointing)
+    every = set(session.model.backbone.stages)
+    whole = session.strategy.select == "all" and start.learning == every
+    if is_usual and whole and num_images >= TELLING_IMAGES:
+        speed = Speed(num_images / seconds, start.size)
         record_speed(session.spec.model.backbone, TRAIN_FULL, speed)
 
 

@@ -141,3 +141,14 @@ def test_how_a_folder_is_read_is_told_on_the_train_page_as_well(photos: Path) ->
     page = choose(open_page(), "train.source", "folder")
     choose(page, "train.folder", str(outer))
     assert "The classes are those in my photos/, the only folder." in written(page)
+
+
+def test_a_folder_that_changes_under_its_report_is_told(photos: Path) -> None:
+    page = my_folder(photos)
+    choose(page, "data.class", "fruit")
+    (photos / "fruit").rename(photos / "vegetables")
+    run(page)
+    assert "This class is gone from the folder; look again." in text_of(page)
+    shutil.rmtree(photos)
+    run(page)
+    assert "There is no folder" in written(page)

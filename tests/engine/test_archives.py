@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import stat
 import tarfile
 import threading
@@ -18,6 +19,7 @@ from engine.data import archives
 from engine.data.archives import unpack
 from engine.data.entry_names import MOST_BYTES, safe_name, safe_path
 from engine.data.report import inspect_folder
+from engine.data.samples import sample_folder
 from engine.errors import DataError
 from tests.engine.pictures import distinct_pictures
 
@@ -158,16 +160,74 @@ def test_links_and_devices_of_a_tar_are_left_out(
     [
         ("cats/1.png", "cats/1.png"),
         ("./cats//1.png", "cats/1.png"),
-        ("CON/aux.png", "_CON/_aux.png"),
-        ("a\x00b\n/1.png", "a_b_/1.png"),
-        ("<b>cats</b>/1.png", "_b_cats_/b_/1.png"),
-        ("cats. /1.png", "cats/1.png"),
-        ("... /1.png", "_/1.png"),
+        ("CON/aux.png", "_CON~/_aux~.png"),
+        ("a\x00b\n/1.png", "a_b_~/1.png"),
+        ("<b>cats</b>/1.png", "_b_cats_~/b_~/1.png"),
+        ("cats. /1.png", "cats~/1.png"),
+        ("... /1.png", "_~/1.png"),
+        ("a:b/1.png", "a_b~/1.png"),
         ("käse/1.png", "käse/1.png"),
+        ("caf\udce9/1.png", "caf_~/1.png"),
     ],
 )
 def test_names_become_safe_and_stay_readable(name: str, becomes: str) -> None:
-    assert str(safe_path(name)) == becomes
+    assert re.sub("~[0-9a-f]{8}", "~", str(safe_path(name))) == becomes
+
+
+def test_names_that_are_changed_stay_apart() -> None:
+    names = ["why?", "why*", "why_", "cat", "cat.", "cat ", "caf\udce9", "caf\udce8", "CON", "_CON"]
+    assert len({safe_name(name) for name in names}) == len(names)
+
+
+def test_what_lies_deeper_than_anybody_sorts_pictures_is_left_out(
+    tmp_path: Path, picture: bytes, outside: Callable[[], None]
+) -> None:
+    entries = [("a/1.png", picture), ("a/" + "d/" * 400 + "2.png", picture)]
+    unpacked = unpack(zipped(tmp_path / "x.zip", entries))
+    assert (unpacked.num_pictures, unpacked.num_left_out) == (1, 1)
+    outside()
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(photos: Path, tmp_path: Path, picture: bytes) -> None:
+    inner = zipped(tmp_path / "more.zip", [("x/secret.png", picture)])
+    file = packed(photos, tmp_path / "pets.tar")
+    with tarfile.open(file, "a") as archive:
+        archive.add(inner, "zz.zip")
+    unpacked = unpack(file)
+    assert (unpacked.num_pictures, unpacked.num_left_out) == (5, 1)
+
+
+def test_a_sample_keeps_its_name(photos: Path, tmp_path: Path) -> None:
+    folder = unpack(packed(photos, tmp_path / "Clipart.zip")).folder
+    assert folder.name == "Clipart 2"
+    assert sample_folder("clipart").parent.name == "clipart"
+
+
+def test_what_is_left_out_of_a_stream_counts_as_well(
+    tmp_path: Path,
+    thaw_home: Path,
+    outside: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(archives, "RATIO_COUNTS_FROM", 2**20)
+    file = tmp_path / "x.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        info = tarfile.TarInfo("a/big.txt")
+        info.size = 50 * 2**20
+        archive.addfile(info, io.BytesIO(bytes(info.size)))
+    file = file.rename(tmp_path / "x.tar")
+    assert "unpacks to more than 100 times its size" in refusal(file, outside, thaw_home)
+
+
+@pytest.mark.parametrize("size", [2**45, 2**70])
+def test_a_header_of_impossible_size_is_a_sentence(
+    tmp_path: Path, thaw_home: Path, outside: Callable[[], None], size: int
+) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
+    file = tmp_path / "x.tar"
+    file.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    refusal(file, outside, thaw_home)
 
 
 def test_long_names_are_cut_and_stay_different() -> None:
@@ -181,7 +241,7 @@ def test_odd_names_are_unpacked(tmp_path: Path, picture: bytes) -> None:
     entries = [(f"CON/{'x' * 300}{number}.png", picture) for number in range(2)]
     unpacked = unpack(zipped(tmp_path / "..zip", [*entries, ("b\n/1.png", picture)]))
     assert unpacked.num_pictures == 3
-    assert {one.name for one in unpacked.folder.iterdir()} == {"_CON", "b_"}
+    assert {one.name.partition("~")[0] for one in unpacked.folder.iterdir()} == {"_CON", "b_"}
 
 
 @pytest.mark.parametrize("name", ["..", "../../up", "/abs", ".hidden", "CON", "a/b", "", "x" * 400])

@@ -105,3 +105,24 @@ def test_progress_counts_to_the_number_of_files(tmp_path: Path, files: list[Path
     told: list[tuple[int, int]] = []
     check_pictures(tmp_path / "photos", files, lambda done, total: told.append((done, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "p.jpg"
+    os.mkfifo(pipe)
+    assert check_pictures(tmp_path, [pipe])[pipe].reason == "not a file"
+
+
+def test_what_could_not_be_opened_is_tried_again(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = check.content_digest
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(check, "content_digest", refuse)
+    verdicts = check_pictures(tmp_path / "photos", files)
+    assert all("Permission denied" in one.reason for one in verdicts.values())
+    monkeypatch.setattr(check, "content_digest", real)
+    assert not any(one.reason for one in check_pictures(tmp_path / "photos", files).values())

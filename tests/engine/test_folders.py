@@ -1,5 +1,6 @@
 """Folders of images: both layouts, and a clear sentence for each that cannot be used."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,26 @@ def test_what_is_not_used_beside_the_split_is_told(tmp_path: Path) -> None:
         "1 picture in extra/ will not be used: it is neither train/ nor val/.",
         "4 pictures in test/ will not be used: it is neither train/ nor val/.",
     )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+    distinct_pictures(tmp_path, {"cats": 2, "dogs": 2, "dogs/inner": 1})
+    (tmp_path / "dogs" / "inner").chmod(0)
+    try:
+        [left_out] = find_images(tmp_path).left_out
+    finally:
+        (tmp_path / "dogs" / "inner").chmod(0o755)
+    assert "cannot be read (Permission denied)" in left_out.reason
+
+
+def test_what_the_system_refuses_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distinct_pictures(tmp_path, {"cats": 2, "dogs": 2})
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder / "cats"))
+
+    monkeypatch.setattr("engine.data.folders._folders", refuse)
+    assert "cats cannot be looked at (Permission denied)" in refusal(tmp_path)

@@ -35,9 +35,11 @@ def grown(start: int, full: int, epochs: int) -> list[int]:
 
 
 def test_sizes_grow_in_three_quarters_of_the_epochs() -> None:
-    assert grown(128, 224, 8) == [128, 128, 160, 192, 192, 192, 224, 224]
-    assert grown(96, 160, 4) == [96, 128, 128, 160]
+    assert grown(128, 224, 8) == [128, 128, 160, 160, 192, 192, 224, 224]
+    assert grown(96, 160, 4) == [96, 96, 128, 160]
     assert grown(100, 110, 4) == [100, 100, 100, 110]
+    assert grown(48, 96, 8)[0] == 48
+    assert grown(112, 224, 8)[0] == 112
     assert grown(128, 224, 1) == [224]
     for epochs in range(1, 40):
         sizes = grown(64, 320, epochs)
@@ -122,6 +124,22 @@ def test_it_goes_with_what_changes_pictures(
 def test_a_size_that_cannot_grow_is_refused(start: int) -> None:
     with pytest.raises(SpecError, match=f"images.start_size is {start}; it must be 0 or from 32"):
         tiny_spec("/nowhere", {"images.start_size": start})
+
+
+def test_a_size_that_the_network_cannot_take_is_refused_before_it_trains(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+    settings = {
+        "model.backbone": "torchvision/alexnet.IMAGENET1K_V1",
+        "model.weights": "random",
+        "strategy.name": "lp_ft",
+        "images.size": 96,
+        "images.start_size": 32,
+    }
+    with pytest.raises(SpecError, match=r"images.start_size is 32; .* on pictures that small"):
+        train(tiny_spec(tiny_folder, settings), tmp_path, recorder)
+    assert not recorder.of_kind("step")
 
 
 def test_a_backbone_of_one_size_is_refused() -> None:

@@ -145,6 +145,20 @@ def test_a_film_does_not_take_for_ever(tmp_path: Path) -> None:
     pairs = find_alike([frame] * count, hashes, [str(number) for number in range(count)])
     assert len(pairs) <= MOST_PAIRS * count
     assert {one for one, _ in pairs} == set(range(count - 1))
+    assert find_alike([frame] * count, hashes, ["same"] * count) == []
+
+
+def test_pages_that_are_nearly_blank_are_not_compared_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(
+        "engine.data.likeness._Outlines.are_alike", lambda self, one, other: bool(tried.append(one))
+    )
+    count = 700
+    digests = [str(number) for number in range(count)]
+    assert find_alike([tmp_path] * count, ["ff00ff00ff00ff00"] * count, digests) == []
+    assert len(tried) <= 100 * count
 
 
 def test_digits_are_too_small_to_be_called_alike() -> None:
