@@ -274,8 +274,8 @@ def _sentences(archive: Path) -> Iterator[None]:
         raise
     except (tarfile.ReadError, zipfile.BadZipFile, NotImplementedError) as error:
         raise DataError(
-            f"{archive.name} is no archive that can be read, or is damaged ({error}); Thaw takes "
-            f"{', '.join(SUFFIXES_OF_ARCHIVES)}."
+            f"{archive.name} is no archive that can be read, or is damaged ({_reason(error)}); "
+            f"Thaw takes {', '.join(SUFFIXES_OF_ARCHIVES)}."
         ) from error
     except OSError as error:
         raise DataError(
@@ -292,4 +292,10 @@ def _sentences(archive: Path) -> Iterator[None]:
         OverflowError,
         MemoryError,
     ) as error:
-        raise DataError(f"{archive.name} is damaged ({error}); fetch it again.") from error
+        raise DataError(f"{archive.name} is damaged ({_reason(error)}); fetch it again.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first line of what a library says; tarfile tells of each format that it tried."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(": ")

@@ -9,13 +9,14 @@ Shapes: B images, C channels, H rows, W columns, D features; `inputs_B...` is wh
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.models.backbone import Backbone
+from engine.models.replaced import replaced_forward
 
 CHANNELS_LAST_AXES = (0, 2, 3, 1)
 
@@ -119,19 +120,11 @@ class Cut:
             fed = True
             return (inputs, *args[1:])
 
-        handle = entry.register_forward_pre_hook(feed)
-        kept = {module: module.__dict__.get("forward") for module in skipped}
-        try:
+        with ExitStack() as undone:
+            undone.callback(entry.register_forward_pre_hook(feed).remove)
             for module, outputs in skipped.items():
-                module.forward = _stub(module, outputs, inputs)
+                undone.enter_context(replaced_forward(module, _stub(module, outputs, inputs)))
             yield
-        finally:
-            handle.remove()
-            for module, own in kept.items():
-                if own is None:
-                    del module.forward
-                else:
-                    module.forward = own
 
 
 def as_inputs(stored: Tensor, axes: tuple[int, ...]) -> Tensor:

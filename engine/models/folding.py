@@ -19,6 +19,7 @@ from torch.nn import Parameter
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from engine.models.backbone import Backbone
+from engine.models.replaced import replaced_forward
 
 # Folding errs by about 1e-6 of the largest output, or 1e-3 on GPUs that round convolutions to
 # TF32; a norm that is not alone in using what its convolution gives errs by all of its statistics.
@@ -122,18 +123,9 @@ def _fold(conv: nn.Module, norm: nn.Module, undone: ExitStack) -> None:
     assert weight is not None
     with torch.no_grad():
         folded = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, norm.weight, norm.bias)
-    own = norm.__dict__.get("forward")
-
-    def undo() -> None:
-        conv._parameters["weight"], conv._parameters["bias"] = weight, bias
-        if own is None:
-            del norm.__dict__["forward"]
-        else:
-            norm.__dict__["forward"] = own
-
+    undone.callback(conv._parameters.update, weight=weight, bias=bias)
     conv._parameters["weight"], conv._parameters["bias"] = folded
-    norm.__dict__["forward"] = _after_norm(norm)
-    undone.callback(undo)
+    undone.enter_context(replaced_forward(norm, _after_norm(norm)))
 
 
 def _after_norm(norm: nn.Module) -> Callable[[Tensor], Tensor]:

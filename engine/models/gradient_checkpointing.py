@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.errors import TrainingError
 from engine.models.backbone import Backbone
+from engine.models.replaced import replaced_forward
 
 
 @contextmanager
@@ -22,9 +23,8 @@ def forgetting(backbone: Backbone) -> Iterator[None]:
     """Makes stages forget what they give inside, for passes that begin in this context."""
     with ExitStack() as undone:
         for module in _parts(backbone):
-            own = module.__dict__.get("forward")
-            module.__dict__["forward"] = _forgetful(module, backbone.record.label)
-            undone.callback(_put_back, module, own)
+            forward = _forgetful(module, backbone.record.label)
+            undone.enter_context(replaced_forward(module, forward))
         yield
 
 
@@ -38,13 +38,6 @@ def _parts(backbone: Backbone) -> list[nn.Module]:
         for module in backbone.stage_modules(name):
             parts += module.children() if isinstance(module, nn.ModuleList) else [module]
     return [part for part in parts if any(True for _ in part.children())]
-
-
-def _put_back(module: nn.Module, own: Any) -> None:
-    if own is None:
-        del module.__dict__["forward"]
-    else:
-        module.__dict__["forward"] = own
 
 
 def _forgetful(module: nn.Module, label: str) -> Callable[..., Any]:

@@ -7,7 +7,6 @@ of the same size and number. Both run in one process, started as a run's process
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,12 +15,12 @@ import torch
 
 from engine.data.manifest import build_manifest
 from engine.models.classifier import build_classifier
-from engine.runs.process import KEEP_MEMORY
 from engine.training.device import choose_device
 from engine.training.features import BATCH_SIZE
 from engine.training.feeding import Feed
 from tests.benchmarks.contenders import MOBILENET, Task
 from tests.benchmarks.contenders.thaw_contender import spec_of
+from tests.benchmarks.served import in_own_process
 from tests.conftest import Recorder
 
 ROUNDS = 5
@@ -31,14 +30,7 @@ BACKBONES = {"EfficientNet-Lite0": "efficientnet_lite0", "MobileNetV2": MOBILENE
 def main() -> None:
     """Prints pictures a second of both, and their ratio."""
     for title, backbone in BACKBONES.items():
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.extraction", backbone],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=KEEP_MEMORY | os.environ,
-        )
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = in_own_process("extraction", backbone)
         whole, warm, bare = (
             statistics.median(found[name]) for name in ("files", "squares", "bare")
         )

@@ -7,8 +7,6 @@ system drops when it wants to.
 
 import json
 import math
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,8 +16,7 @@ import numpy as np
 from PIL import Image
 
 from engine.events import Kind, Value
-from engine.runs.process import KEEP_MEMORY
-from tests.benchmarks.served import own_home
+from tests.benchmarks.served import in_own_process, own_home
 from tests.conftest import Recorder
 
 COUNTS = (6_250, 25_000, 100_000)
@@ -52,14 +49,7 @@ def main() -> None:
         for count in COUNTS:
             make_pictures(Path(folder), count)
             with own_home():
-                done = subprocess.run(
-                    [sys.executable, "-m", "tests.benchmarks.many_images", folder],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    env=KEEP_MEMORY | os.environ,
-                )
-            facts = json.loads(done.stdout.splitlines()[-1])
+                facts = in_own_process("many_images", folder)
             found.append((count, facts["seconds"]))
             most = ", ".join(f"{task} {mib:.0f}" for task, mib in facts["most_mib"].items())
             print(

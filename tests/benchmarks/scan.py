@@ -7,7 +7,6 @@ in as many threads, nothing else.
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from PIL import Image
 
 from engine.data.report import inspect_folder
 from tests.benchmarks.many_images import own_memory_mib
-from tests.benchmarks.served import own_home
+from tests.benchmarks.served import in_own_process, own_home
 
 COUNTS = (5_000, 20_000)
 RAW = 4_000
@@ -32,14 +31,7 @@ def main() -> None:
         for count in COUNTS:
             make_pictures(Path(folder), count)
             with own_home():
-                done = subprocess.run(
-                    [sys.executable, "-m", "tests.benchmarks.scan", folder],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    env=dict(os.environ),
-                )
-            found = json.loads(done.stdout.splitlines()[-1])
+                found = in_own_process("scan", folder)
             print(
                 f"  {count:,} pictures: {count / found['cold']:.0f} a second "
                 f"({count / found['cold'] / found['raw']:.0%} of raw decoding at "

@@ -1,14 +1,34 @@
 """An empty home for a benchmark, and a dashboard with one."""
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
+from engine.runs.process import KEEP_MEMORY
 from tests.serving import Dashboard
+
+
+def in_own_process(module: str, *arguments: str, keep_memory: bool = True) -> Any:
+    """Returns what a benchmark prints as JSON on its last line, run as a run's process is."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=(KEEP_MEMORY if keep_memory else {}) | os.environ,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    return json.loads(done.stdout.splitlines()[-1])
+
 
 FIGURES = Path(__file__).parent / "figures"
 

@@ -6,19 +6,18 @@ A process each, started as a run's is; EfficientNet-Lite0, clip art at 224 px, b
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine.runs.process import KEEP_MEMORY
 from engine.spec import RunSpec
 from engine.training.device import choose_device
 from engine.training.precision import mixed_dtype
 from engine.training.trainer import train
 from tests.benchmarks.contenders import Task
 from tests.benchmarks.contenders.thaw_contender import spec_of
+from tests.benchmarks.served import in_own_process
 from tests.conftest import Recorder
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -40,14 +39,8 @@ def main() -> None:
             continue
         settings = dict(way)
         keeps = settings.pop("keep_memory", True)
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.steps", json.dumps(settings)],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=(KEEP_MEMORY if keeps else {}) | os.environ,
-        )
-        print(f"  {name}: {done.stdout.splitlines()[-1]}", flush=True)
+        found = in_own_process("steps", json.dumps(settings), keep_memory=keeps)
+        print(f"  {name}: {found}", flush=True)
 
 
 def measured(settings: dict[str, Any]) -> str:
@@ -68,4 +61,4 @@ def measured(settings: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(measured(json.loads(sys.argv[1])))
+    print(json.dumps(measured(json.loads(sys.argv[1]))))
