@@ -8,7 +8,8 @@ import streamlit as st
 from PIL import Image
 
 from engine.data.decode import decode_image
-from engine.data.folders import LeftOut, find_images
+from engine.data.folders import find_images
+from engine.data.found import LeftOut
 from engine.data.manifest import build_manifest
 from engine.errors import DataError
 from engine.spec import DataSpec
@@ -62,7 +63,7 @@ def summarise(spec_json: str) -> DataSummary:
             manifest.left_out,
             checked=True,
             examples=examples,
-            notes=found.notes,
+            notes=manifest.notes,
         )
     if found.val is None:
         num_val = round(num_train * spec.val_fraction)

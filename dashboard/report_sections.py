@@ -7,8 +7,9 @@ import streamlit as st
 from dashboard.data_summary import thumbnail
 from dashboard.report_charts import class_bars
 from dashboard.runs import plain
+from engine.data.findings import Finding, Picture
 from engine.data.folders import find_images
-from engine.data.report import DataReport, Finding
+from engine.data.report import DataReport
 from engine.errors import DataError
 
 # So many pictures are looked at without asking; that takes seconds.
@@ -62,14 +63,14 @@ def finding_section(finding: Finding, root: Path) -> None:
             st.caption(f"And {more:,} more; `thaw inspect` with `--json` lists all.")
 
 
-def _group(group: tuple[str, ...], root: Path) -> None:
-    pictures = [thumbnail(path) for path in group[:6]]
+def _group(group: tuple[Picture, ...], root: Path) -> None:
+    pictures = [thumbnail(one.path) for one in group[:6]]
     if any(pictures):
         with st.container(horizontal=True, gap="small"):
             for picture in pictures:
                 if picture is not None:
                     st.image(picture, width=WIDTH)
-    st.caption(" = ".join(plain(_short(path, root)) for path in group))
+    st.caption(" = ".join(plain(_short(one.path, root)) for one in group))
 
 
 def _short(path: str, root: Path) -> str:

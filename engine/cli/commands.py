@@ -78,6 +78,10 @@ COMMANDS = {
         "inspecting",
         "Look at a folder of images: classes, sizes, and what would spoil a result.",
     ),
+    "correct": Command(
+        "correct",
+        "Correct a data set: leave pictures out, move them, or give them another class.",
+    ),
     "sample-data": Command(
         "samples", "Write the sample data sets (clipart and digits) to a folder."
     ),

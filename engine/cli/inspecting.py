@@ -8,6 +8,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, print_json
+from engine.data.remedies import current_remedies
 from engine.data.report import DataReport, inspect_folder
 
 MARKS = {"fault": "✗", "doubt": "?", "note": "·"}
@@ -16,25 +17,29 @@ FILES_SHOWN = 3
 
 @app.command("inspect")
 def inspect(
-    folder: Annotated[Path, typer.Argument(help="Folder with one folder a class.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with one folder a class, or a table.")],
     json_output: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Look at a folder of images: classes, sizes, and what would spoil a result.
 
     Faults that are looked for: unreadable files, pictures that are there twice, in training and
     validation, or under two labels, whether copied or scaled and recompressed; classes with few
-    pictures or spelled in two ways; odd sizes. No file is changed.
+    pictures or spelled in two ways; odd sizes. No file is changed; `thaw correct` records what
+    is to be left out, moved or given another class.
 
     Example: `thaw inspect photos`
     """
+    folder = folder.absolute()
+    remedies = current_remedies(folder)
     if json_output:
-        print_json(inspect_folder(folder.absolute()).to_dict())
+        print_json(inspect_folder(folder, remedies=remedies).to_dict())
         return
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("looking at pictures", total=None)
         report = inspect_folder(
-            folder.absolute(),
+            folder,
             lambda done, total: progress.update(task, completed=done, total=total),
+            remedies,
         )
     _print(report)
 
@@ -56,6 +61,7 @@ def _print(report: DataReport) -> None:
     for finding in report.findings:
         console.print(f"{MARKS[finding.severity]} {finding.sentence}")
         for group in finding.groups[:FILES_SHOWN]:
-            console.print("    " + "  =  ".join(group), soft_wrap=True)
+            paths = "  =  ".join(one.path for one in group[:FILES_SHOWN])
+            console.print(f"    {paths}", soft_wrap=True)
         if len(finding.groups) > FILES_SHOWN:
             console.print(f"    and {len(finding.groups) - FILES_SHOWN:,} more (--json lists all)")

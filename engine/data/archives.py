@@ -21,7 +21,7 @@ from typing import IO
 
 from engine.data.decode import SUFFIXES
 from engine.data.entry_names import safe_name, safe_path
-from engine.data.folders import LeftOut
+from engine.data.found import LeftOut
 from engine.data.samples import SAMPLES
 from engine.errors import DataError
 from engine.home import thaw_home
