@@ -6,12 +6,9 @@ are not followed, and what unpacks to more than a bound is given up before it fi
 
 import contextlib
 import lzma
-import os
-import secrets
 import shutil
 import stat
 import tarfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,11 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from engine.data.decode import SUFFIXES
-from engine.data.entry_names import safe_name, safe_path
+from engine.data.entry_names import folder_name, safe_path
 from engine.data.found import LeftOut
-from engine.data.samples import SAMPLES
+from engine.data.staging import staged
 from engine.errors import DataError
-from engine.home import thaw_home
 
 SUFFIXES_OF_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MOST_ENTRIES = 200_000
@@ -37,7 +33,6 @@ LOOK_EVERY = 64 * 2**20
 CHUNK = 2**20
 LEFT_OUT_TOLD = 1000
 ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
-ABANDONED_SECONDS = 86_400
 
 Progress = Callable[[int], None]
 
@@ -79,59 +74,20 @@ def unpack(archive: Path, name: str = "", progress: Progress = lambda done: None
         DataError: it is no archive, is damaged, encrypted or too large, holds no picture, or the
             disk is full. Nothing of it is left behind then.
     """
-    datasets = thaw_home() / "datasets"
-    with _sentences(archive):
-        datasets.mkdir(exist_ok=True)
-    _sweep(datasets)
-    wanted = safe_name((name or _stem(archive)).replace("/", "_").replace("\\", "_").lstrip("."))
-    part = datasets / f".{secrets.token_hex(8)}.part"
-    try:
-        with _sentences(archive):
-            part.mkdir()
-            taken = _take(archive, part, progress)
+    wanted = folder_name(name or _stem(archive))
+    with _sentences(archive), staged(wanted) as staging:
+        taken = _take(archive, staging.part, progress)
         if not taken.num_pictures:
             raise DataError(
                 f"{archive.name} holds no pictures; put one folder of pictures a class into it."
             )
-        if hasattr(os, "sync"):
-            # Once for all of them: what has its name is whole, whenever the power goes.
-            os.sync()
-        with _sentences(archive):
-            folder = _settle(part, datasets, wanted)
-        return Unpacked(folder, taken.num_pictures, taken.told, taken.num_left_out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    return Unpacked(staging.folder, taken.num_pictures, taken.told, taken.num_left_out)
 
 
 def _stem(archive: Path) -> str:
     lower = archive.name.lower()
     suffix = next((one for one in SUFFIXES_OF_ARCHIVES if lower.endswith(one)), "")
     return archive.name[: len(archive.name) - len(suffix)] or "images"
-
-
-def _sweep(datasets: Path) -> None:
-    """Removes what processes that were killed left behind."""
-    for part in datasets.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(part, ignore_errors=True)
-
-
-def _settle(part: Path, datasets: Path, wanted: str) -> Path:
-    """Gives the folder its name, one that nobody else has taken meanwhile."""
-    for number in range(1, 10_000):
-        target = datasets / (wanted if number == 1 else f"{wanted} {number}")
-        # Renaming onto an empty folder works on some systems, so it is not made first.
-        if target.exists() or target.name.casefold() in SAMPLES:
-            continue
-        try:
-            part.rename(target)
-        except OSError:
-            if not target.exists():
-                raise
-        else:
-            return target
-    raise DataError(f"There are too many data sets called {wanted!r}; give another name.")
 
 
 class _Taken:

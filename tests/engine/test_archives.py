@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import archives
+from engine.data import archives, staging
 from engine.data.archives import unpack
 from engine.data.entry_names import MOST_BYTES, safe_name, safe_path
 from engine.data.report import inspect_folder
@@ -388,7 +388,7 @@ def test_what_a_killed_process_left_is_swept_later(
     old, new = (thaw_home / "datasets" / f".{name}.part" for name in ("old", "new"))
     for part in (old, new):
         (part / "a").mkdir(parents=True)
-    day = time.time() - 2 * archives.ABANDONED_SECONDS
+    day = time.time() - 2 * staging.ABANDONED_SECONDS
     os.utime(old, (day, day))
     unpack(packed(photos, tmp_path / "x.zip"))
     assert not old.exists()
