@@ -30,11 +30,12 @@ class Staging:
 
 
 @contextlib.contextmanager
-def staged(wanted: str) -> Iterator[Staging]:
+def staged(wanted: str, settle: bool = True) -> Iterator[Staging]:
     """Gives an empty folder, which becomes a data set when the block ends well, and else goes.
 
     Args:
         wanted: name of the data set, safe for a folder; a number is added where it is taken.
+        settle: make a data set of it; else what was not moved away meanwhile goes in any case.
 
     Raises:
         OSError: the folder cannot be made or named.
@@ -51,7 +52,8 @@ def staged(wanted: str) -> Iterator[Staging]:
         if hasattr(os, "sync"):
             # Once for all of them: what has its name is whole, whenever the power goes.
             os.sync()
-        staging.folder = _settle(part, datasets, wanted)
+        if settle:
+            staging.folder = _settle(part, datasets, wanted)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
