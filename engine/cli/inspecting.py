@@ -56,6 +56,8 @@ def _print(report: DataReport) -> None:
         f"{report.largest_side} px, half of the shorter ones above {report.median_side}. "
         f"Fingerprint {report.fingerprint}."
     )
+    if report.remedies:
+        console.print("Your corrections are applied; see them with: thaw correct, and the folder.")
     if not report.findings:
         console.print("Nothing was found that would spoil a result.")
     for finding in report.findings:

@@ -1,7 +1,7 @@
 """What can be found in a data set, and what can be done about it with one click."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,6 +62,22 @@ class Proposal:
     for_all: bool = True
 
 
+def remedies_for(
+    pictures: Iterable[Picture], folder: Path, action: Action, detail: str = ""
+) -> tuple[Remedy, ...]:
+    """Returns the same remedy for each of some pictures.
+
+    Args:
+        pictures: of one data set.
+        folder: the data set, to which the paths of remedies are relative.
+        action: see Remedy.
+        detail: see Remedy.
+    """
+    return tuple(
+        Remedy(relative_path(one.path, folder), one.digest, action, detail) for one in pictures
+    )
+
+
 def proposals(finding: Finding, group: Sequence[Picture], folder: Path) -> list[Proposal]:
     """Returns what can be done about a group of a finding, the likeliest first.
 
@@ -71,10 +87,8 @@ def proposals(finding: Finding, group: Sequence[Picture], folder: Path) -> list[
         folder: the data set, to which the paths of remedies are relative.
     """
 
-    def to(action: Action, pictures: Sequence[Picture], detail: str = "") -> tuple[Remedy, ...]:
-        return tuple(
-            Remedy(relative_path(one.path, folder), one.digest, action, detail) for one in pictures
-        )
+    def to(action: Action, pictures: Iterable[Picture], detail: str = "") -> tuple[Remedy, ...]:
+        return remedies_for(pictures, folder, action, detail)
 
     what, _, how = finding.kind.partition("-")
     is_right = Proposal("Keep as it is", to("keep", group, finding.kind))

@@ -1,13 +1,13 @@
 """A data set taken in: found, opened picture by picture, corrected and split as a spec says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.check import Progress, Verdict, check_pictures
 from engine.data.folders import find_images
 from engine.data.found import ImageFolder, LeftOut, listed_classes
-from engine.data.remedies import Remedied, apply_remedies, load_remedies
+from engine.data.remedies import apply_remedies, load_remedies
 from engine.data.splits import Split, fold_split, stratified_split
 from engine.data.twins import twin_groups
 from engine.errors import DataError
@@ -23,12 +23,21 @@ class Intake:
         verdicts: on every file, those that a correction leaves out among them.
         left_out: files that are not used, with the reason, in the order of their paths.
         kept: for each kind of finding the paths of which a person said that they are right.
+        num_remedies: corrections that the spec names.
+        num_unfit: those of pictures that are gone or have changed since.
     """
 
     found: ImageFolder
     verdicts: dict[Path, Verdict]
     left_out: tuple[LeftOut, ...]
     kept: frozenset[tuple[str, str]]
+    num_remedies: int = 0
+    num_unfit: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the data was read and corrected, a sentence each."""
+        return (*self.found.notes, *_remedy_notes(self.num_remedies, self.num_unfit))
 
 
 def take_in(spec: DataSpec, progress: Progress = lambda done, total: None) -> Intake:
@@ -52,10 +61,12 @@ def take_in(spec: DataSpec, progress: Progress = lambda done, total: None) -> In
     excluded = (one for one in remedied.excluded if not verdicts[Path(one.path)].reason)
     left_out = (*found.left_out, *(one for one in bad if one.reason), *excluded)
     return Intake(
-        found=replace(remedied.found, notes=(*found.notes, *_notes(remedied, len(remedies)))),
+        found=remedied.found,
         verdicts=verdicts,
         left_out=tuple(sorted(left_out, key=lambda file: file.path)),
         kept=remedied.kept,
+        num_remedies=len(remedies),
+        num_unfit=remedied.num_unfit,
     )
 
 
@@ -131,16 +142,19 @@ def _look_alikes(
     return [tuple(paths[place] for place in group) for group in groups]
 
 
-def _notes(remedied: Remedied, count: int) -> list[str]:
+def _remedy_notes(count: int, num_unfit: int) -> list[str]:
     notes = []
     if count:
         corrections = f"{count} correction{'' if count == 1 else 's'} of yours"
         notes.append(f"{corrections} {'is' if count == 1 else 'are'} applied; no file is changed.")
-    if remedied.num_unfit:
-        notes.append(
-            f"{remedied.num_unfit} of them no longer fit: the pictures are gone or have changed."
-        )
+    if num_unfit:
+        notes.append(unfit_sentence(num_unfit))
     return notes
+
+
+def unfit_sentence(count: int) -> str:
+    """Returns what is to be said of corrections that no longer fit."""
+    return f"{count} of them no longer fit: the pictures are gone or have changed."
 
 
 def _split_notes(

@@ -83,7 +83,7 @@ def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None
         val=_items(split.val, intake.verdicts),
         left_out=intake.left_out,
         fingerprint=fingerprint(classes, split.train, split.val, intake.verdicts),
-        notes=(*intake.found.notes, *notes),
+        notes=(*intake.notes, *notes),
     )
 
 

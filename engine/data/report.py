@@ -7,14 +7,14 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.data.check import Progress, Verdict
 from engine.data.findings import Finding, Picture, Severity
 from engine.data.found import ImageFolder, LeftOut
-from engine.data.intake import Intake, take_in
+from engine.data.intake import Intake, take_in, unfit_sentence
 from engine.data.manifest import fingerprint
 from engine.data.remedies import EXCLUDED
 from engine.data.twins import alike_pairs, grouped, same_pairs
@@ -42,6 +42,7 @@ class DataReport:
         fingerprint: of contents, classes and split; equal for copies.
         findings: the worst first.
         remedies: name of the list of corrections that were applied; empty where none were.
+        pictures: all that can be used, by split and class.
         seconds: that looking at it took.
         num_fresh: pictures that had to be opened; the others were known from before.
     """
@@ -56,6 +57,7 @@ class DataReport:
     fingerprint: str
     findings: tuple[Finding, ...]
     remedies: str
+    pictures: tuple[Picture, ...]
     seconds: float
     num_fresh: int
 
@@ -65,8 +67,8 @@ class DataReport:
         return sum(train + val for _, train, val in self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as plain data for JSON."""
-        return asdict(self)
+        """Returns it as plain data for JSON, but for the list of all pictures."""
+        return asdict(replace(self, pictures=()))
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def inspect_folder(
         fingerprint=fingerprint(found.classes, train, val, verdicts),
         findings=_findings(intake, seen),
         remedies=remedies,
+        pictures=tuple(one.picture for one in seen),
         seconds=time.perf_counter() - started,
         num_fresh=opened,
     )
@@ -143,6 +146,7 @@ def _findings(intake: Intake, seen: Sequence[_Seen]) -> tuple[Finding, ...]:
         *_few(found, seen),
         *_odd_pictures(seen, intake.kept),
         *_other_files(found, intake.left_out),
+        *_unfit(intake),
     ]
     order: tuple[Severity, ...] = ("fault", "doubt", "note")
     return tuple(sorted(findings, key=lambda one: order.index(one.severity)))
@@ -307,6 +311,12 @@ def _other_files(found: ImageFolder, left_out: Sequence[LeftOut]) -> Iterable[Fi
             f"{count} left out ({reason}).",
             tuple((Picture(path),) for path in paths),
         )
+
+
+def _unfit(intake: Intake) -> Iterable[Finding]:
+    if intake.num_unfit:
+        sentence = unfit_sentence(intake.num_unfit).replace("them", "your corrections")
+        yield Finding("unfit", "note", sentence)
 
 
 def _pictures(count: int) -> str:

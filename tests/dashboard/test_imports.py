@@ -43,6 +43,9 @@ DRAWS = (
     "search_form",
     "steered.py",
     "report_sections.py",
+    "remedy_section.py",
+    "source_choice.py",
+    "upload_section.py",
 )
 
 IMPORT_ALONE = """

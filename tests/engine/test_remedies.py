@@ -129,6 +129,8 @@ def test_a_file_that_was_replaced_is_another_picture(photos: Path) -> None:
     manifest = build_manifest(DataSpec(folder=str(photos), remedies=name))
     assert len(manifest.train) == 8
     assert any("1 of them no longer fit" in note for note in manifest.notes)
+    unfit = finding(inspect_folder(photos, remedies=name), "unfit")
+    assert unfit.sentence.startswith("1 of your corrections no longer fit")
 
 
 def test_corrections_hold_in_a_copy_of_the_folder(photos: Path, tmp_path: Path) -> None:
