@@ -74,6 +74,11 @@ COMMANDS = {
         "add",
         "Unpack an archive of images to where Thaw keeps data sets: all of it, or nothing.",
     ),
+    "fetch": Command(
+        "fetch",
+        "Take in a known data set by its name, or one of the Hugging Face Hub; without one, list "
+        "them.",
+    ),
     "inspect": Command(
         "inspecting",
         "Look at a folder of images: classes, sizes, and what would spoil a result.",

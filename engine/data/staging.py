@@ -1,6 +1,7 @@
 """A new folder of THAW_HOME/datasets: all of it, or nothing."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ from engine.errors import DataError
 from engine.home import thaw_home
 
 ABANDONED_SECONDS = 86_400
+DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass
