@@ -1,6 +1,7 @@
 """Where images come from: a sample, what was added to Thaw, or a folder or table named by path."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import streamlit as st
 
@@ -61,6 +62,19 @@ def show_data(page: str, data: DataSpec) -> None:
         st.session_state[f"{page}.{source}"] = data.folder
     for path in ("val_fraction", "folds", "keep_alike_together"):
         st.session_state[f"{page}.data.{path}"] = getattr(data, path)
+
+
+def show_next(page: str, folder: Path) -> None:
+    """Draws a page anew, with a data set that was just added as its choice."""
+    st.session_state[f"{page}.show"] = str(folder)
+    st.rerun()
+
+
+def apply_shown(page: str) -> None:
+    """Sets the choice that `show_next` asked for; to be called before it is drawn."""
+    if folder := st.session_state.pop(f"{page}.show", None):
+        st.session_state[f"{page}.source"] = ADDED
+        st.session_state[f"{page}.{ADDED}"] = folder
 
 
 def _named_folder(page: str) -> str | None:

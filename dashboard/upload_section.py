@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.runs import plain
-from dashboard.source_choice import ADDED
+from dashboard.source_choice import show_next
 from engine.data.archives import Unpacked
 from engine.data.datasets import data_sets
 from engine.data.entries import archive_stem, is_archive
@@ -157,16 +157,15 @@ def _add(page: str, files: Sequence[Any], sketch: Sketch, where: tuple[str, str,
             added = add_to_class(Path(target), class_name, files, tell)
     finally:
         bar.empty()
-    show_added(page, added)
+    _tell_added(page, added)
 
 
-def show_added(page: str, added: Unpacked) -> None:
-    """Draws a page anew with a data set that was just added."""
+def _tell_added(page: str, added: Unpacked) -> None:
     left_out = f"; {added.num_left_out:,} other files left out" if added.num_left_out else ""
     st.session_state[f"{page}.upload.told"] = (
         f"{added.num_pictures:,} pictures added to {plain(added.folder.name)}{left_out}."
     )
     st.session_state[f"{page}.upload.number"] += 1
-    st.session_state[f"{page}.show"] = (ADDED, str(added.folder))
+    # The same folder may have grown.
     st.session_state.pop(f"{page}.report", None)
-    st.rerun()
+    show_next(page, added.folder)

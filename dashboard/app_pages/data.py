@@ -5,12 +5,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.fetch_section import fetch_section
 from dashboard.remedy_section import remedies_section
 from dashboard.report_sections import UNASKED, class_section, finding_section, numbers_section
 from dashboard.roots import allowed_images
 from dashboard.runs import plain
 from dashboard.source_choice import DATA_PAGE as PAGE
-from dashboard.source_choice import folder_choice
+from dashboard.source_choice import apply_shown, folder_choice
 from dashboard.upload_section import upload_section
 from engine.data.remedies import current_remedies
 from engine.data.report import DataReport, inspect_folder
@@ -28,10 +29,7 @@ def main() -> None:
         "training and validation, or under two labels. Corrections are kept beside it: no file of "
         "yours is changed."
     )
-    if show := st.session_state.pop(f"{PAGE}.show", None):
-        source, folder = show
-        st.session_state[f"{PAGE}.source"] = source
-        st.session_state[f"{PAGE}.{source}"] = folder
+    apply_shown(PAGE)
     named = folder_choice(PAGE)
     with st.expander(
         "Add images from this computer",
@@ -39,6 +37,8 @@ def main() -> None:
         expanded=bool(st.session_state.get(f"{PAGE}.upload.told")),
     ):
         upload_section(PAGE)
+    with st.expander("Download a known data set", icon=":material/download:"):
+        fetch_section(PAGE)
     if named is None:
         return
     try:

@@ -16,7 +16,7 @@ from typing import Any
 from engine.data.class_folders import Labelled, Split, Written, write_folders
 from engine.data.entry_names import folder_name
 from engine.data.fetchable import Progress
-from engine.data.folders import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+from engine.data.found import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 from engine.data.staging import DISK_ERRNOS
 from engine.errors import DataError
 

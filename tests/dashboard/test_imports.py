@@ -46,6 +46,7 @@ DRAWS = (
     "remedy_section.py",
     "source_choice.py",
     "upload_section.py",
+    "fetch_section.py",
 )
 
 IMPORT_ALONE = """
