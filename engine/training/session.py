@@ -21,7 +21,7 @@ from engine.spec import Act, BatchNormMode, RunSpec
 from engine.strategies import STRATEGIES, Strategy
 from engine.training.balance import class_weights
 from engine.training.checkpoint import BestCheckpoint
-from engine.training.device import choose_device
+from engine.training.device import choose_device, compute_repeatably
 from engine.training.feeding import Feed, Inputs
 from engine.training.loop import Forward, Learner
 from engine.training.mixing import Mixer
@@ -186,7 +186,7 @@ def set_up(
             ever learnt; what it has is used again, and it must not go on.
     """
     device = choose_device(spec.device)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_repeatably()
     manifest = _manifest(spec, folder, reporter) if before is None else before.manifest
     strategy = STRATEGIES[spec.strategy.name]
     backbone = None if before is None else before.model.backbone

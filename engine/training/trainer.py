@@ -18,7 +18,7 @@ from engine.spec import RunSpec
 from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
-from engine.training.device import peak_memory_mib, threads_for
+from engine.training.device import memory_errors, peak_memory_mib, threads_for
 from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.loop import StepLog, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 
+@memory_errors()
 def train(spec: RunSpec, folder: Path, reporter: Reporter) -> Outcome:
     """Trains a model as its spec says and leaves manifest, best weights and predictions behind.
 
@@ -52,7 +53,8 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter) -> Outcome:
     Raises:
         DataError: the images cannot be used.
         WeightsError: the pre-trained weights are missing or do not fit.
-        TrainingError: the loss became NaN or infinite, or the device is not there.
+        TrainingError: the loss became NaN or infinite, the device is not there or its memory is
+            too small.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     try:
