@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from engine.errors import TrainingError
 from engine.spec import Act
+from engine.spec.steering import is_due_as
 from engine.training.session import Session
 from engine.training.state import State
 
@@ -100,12 +101,6 @@ def acts_ahead(waiting: Sequence[Act], recorded: Sequence[Act], step: int) -> li
         if scripted is not None:
             ahead.remove(scripted)
     return sorted((*again, *ahead), key=lambda act: act.step)
-
-
-def is_due_as(scripted: Act, recorded: Act) -> bool:
-    """Returns whether an act of a spec may be one that took effect; some wait for an epoch."""
-    same = scripted.model_copy(update={"step": recorded.step}) == recorded
-    return same and scripted.step <= recorded.step
 
 
 def _moved_tensors(session: Session, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -53,9 +53,7 @@ __all__ = [
 
 
 @memory_errors()
-def train(
-    spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Act] = ()
-) -> Outcome:
+def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Act] = ()) -> Outcome:
     """Trains a model as its spec says and leaves manifest, best weights and predictions behind.
 
     Where the folder holds a state of the run, it goes on from there.
@@ -110,9 +108,9 @@ def _set_up_or_resume(
         restore(session, state)
     step = session.resumed_after * session.learner.rates.plan.steps_per_epoch
     session.waiting = acts_ahead(session.waiting, recorded, step)
-    if state is not None:
-        told: dict[str, Value] = {"task": "resumed", "resumed_after": state.epoch}
-        reporter.emit("progress", state.epoch, step, told)
+    if state is not None or damaged:
+        told: dict[str, Value] = {"task": "resumed", "resumed_after": session.resumed_after}
+        reporter.emit("progress", session.resumed_after, step, told)
     return session
 
 

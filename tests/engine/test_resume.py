@@ -1,5 +1,7 @@
 """A run that was cut off goes on to the same numbers, bit for bit."""
 
+import errno
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from engine.data.manifest import Manifest
+from engine.errors import TrainingError
 from engine.events import Kind, Value
 from engine.spec import Act, RunSpec
 from engine.training import state, trainer
@@ -145,3 +149,136 @@ def test_going_on_is_as_if_nothing_had_happened(
     assert same(load_file(resumed / CHECKPOINT_FILE), load_file(whole / CHECKPOINT_FILE))
     # A run that has ended needs no state.
     assert not state_files(resumed)
+
+
+def cut_off(spec: RunSpec, folder: Path, at_step: int) -> None:
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(CutOffError):
+        trainer.train(spec, folder, Cut(at_step))
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "empty", "foreign"])
+def test_a_damaged_state_falls_back_to_the_one_before(
+    tiny_folder: Path, tmp_path: Path, damage: str
+) -> None:
+    spec = spec_of(tiny_folder, {"strategy.name": "full"})
+    unbroken, folder = Recorder(), tmp_path / "run"
+    (tmp_path / "whole").mkdir()
+    trainer.train(spec, tmp_path / "whole", unbroken)
+    cut_off(spec, folder, 3 * STEPS + 1)
+    newest, before = state_files(folder)
+    content = bytearray(newest.read_bytes())
+    if damage == "torn":
+        content = content[: len(content) // 2]
+    elif damage == "flipped":
+        content[-100] ^= 1
+    elif damage == "empty":
+        content = bytearray()
+    else:
+        content = bytearray((folder / CHECKPOINT_FILE).read_bytes())
+    newest.write_bytes(content)
+    again = Recorder()
+    trainer.train(spec, folder, again)
+    [note] = [e.values["state_note"] for e in again.events if "state_note" in e.values]
+    assert isinstance(note, str)
+    assert note.startswith(f"{newest.name} is damaged (")
+    assert note.endswith("so the run goes on from the one before.")
+    assert "\n" not in note
+    epochs = told(again)
+    assert list(epochs) == [3, 4]
+    assert epochs == {epoch: told(unbroken)[epoch] for epoch in epochs}
+    assert before.name == "state-000002.safetensors"
+
+
+def test_a_run_without_a_whole_state_begins_anew(tiny_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(tiny_folder, {})
+    cut_off(spec, tmp_path / "run", 3 * STEPS + 1)
+    for file in state_files(tmp_path / "run"):
+        file.write_bytes(b"nothing")
+    again = Recorder()
+    trainer.train(spec, tmp_path / "run", again)
+    assert list(told(again)) == [1, 2, 3, 4]
+    assert len([event for event in again.events if "state_note" in event.values]) == 2
+
+
+def test_a_torn_write_is_never_taken_for_a_state(tiny_folder: Path, tmp_path: Path) -> None:
+    """At whatever byte the file ends, it is whole or it is refused."""
+    spec = spec_of(tiny_folder, {})
+    cut_off(spec, tmp_path / "run", 2 * STEPS + 1)
+    newest = state_files(tmp_path / "run")[0]
+    content = newest.read_bytes()
+    for end in [*range(0, 400), *range(400, len(content), max(1, len(content) // 200))]:
+        newest.write_bytes(content[:end])
+        found, damaged = newest_state(tmp_path / "run")
+        assert found is not None
+        assert found.epoch == 1
+        assert len(damaged) == 1
+    newest.write_bytes(content)
+    found, damaged = newest_state(tmp_path / "run")
+    assert found is not None
+    assert (found.epoch, damaged) == (2, [])
+
+
+def test_a_full_disk_does_not_end_a_run(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(state, "save_file", full)
+    recorder = Recorder()
+    outcome = trainer.train(spec_of(tiny_folder, {}), tmp_path, recorder)
+    assert outcome.status == "finished"
+    notes = [e.values["state_note"] for e in recorder.events if "state_note" in e.values]
+    assert len(notes) == EPOCHS - 1
+    assert "No space left on device" in str(notes[0])
+    assert not list(tmp_path.glob(".state-*"))
+
+
+def test_states_cost_little_where_epochs_are_short(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "LEAST_SECONDS", 1e9)
+    with pytest.raises(CutOffError):
+        trainer.train(spec_of(tiny_folder, {}), tmp_path, Cut(3 * STEPS + 1))
+    assert not state_files(tmp_path)
+
+
+def test_a_frozen_backbone_is_not_in_the_state(tiny_folder: Path, tmp_path: Path) -> None:
+    cut_off(spec_of(tiny_folder, {}), tmp_path / "run", STEPS + 1)
+    found, _ = newest_state(tmp_path / "run")
+    assert found is not None
+    assert all(name.startswith(("model/head", "optimiser/")) for name in found.tensors)
+
+
+def test_pictures_that_came_since_are_no_part_of_the_run(own_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(own_folder, {})
+    cut_off(spec, tmp_path / "run", 2 * STEPS + 1)
+    before = Manifest.from_file(tmp_path / "run" / trainer.MANIFEST_FILE)
+    for file in sorted((own_folder / "birds").iterdir())[:2]:
+        shutil.copy(file, own_folder / "fruit" / f"new {file.name}")
+    again = Recorder()
+    trainer.train(spec, tmp_path / "run", again)
+    assert Manifest.from_file(tmp_path / "run" / trainer.MANIFEST_FILE) == before
+    assert list(told(again)) == [3, 4]
+
+
+def test_a_state_of_another_model_is_a_sentence(tiny_folder: Path, tmp_path: Path) -> None:
+    cut_off(spec_of(tiny_folder, {}), tmp_path / "run", STEPS + 1)
+    other = spec_of(tiny_folder, {"model.head": "mlp"})
+    with pytest.raises(TrainingError, match="is that of another model"):
+        trainer.train(other, tmp_path / "run", Recorder())
+
+
+def test_early_stopping_counts_what_was_before(tiny_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(tiny_folder, {"training.epochs": 12, "training.early_stopping": 2})
+    (tmp_path / "whole").mkdir()
+    unbroken, first, again = Recorder(), Cut(4), Recorder()
+    whole = trainer.train(spec, tmp_path / "whole", unbroken)
+    assert whole.note.startswith("stopped early")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CutOffError):
+        trainer.train(spec, tmp_path / "run", first)
+    resumed = trainer.train(spec, tmp_path / "run", again)
+    assert resumed.note == whole.note
+    assert told(first, again) == told(unbroken)
