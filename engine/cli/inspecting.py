@@ -71,7 +71,6 @@ def _look(folder: Path, quiet: bool) -> DataReport:
 def _doubts(report: DataReport, backbone: str | None, quiet: bool) -> Doubts:
     """Returns the doubts about a data set, but for those of which a person said they are none."""
     from engine.cli.bar import bar_reporter
-    from engine.data.intake import take_in
     from engine.models.catalogue import DEFAULT_BACKBONE
     from engine.runs.doubts import doubts_key, keep_doubts, known_doubts
     from engine.spec import DataSpec
@@ -86,7 +85,7 @@ def _doubts(report: DataReport, backbone: str | None, quiet: bool) -> Doubts:
 
             found = find_doubts(data, name, reporter)
         keep_doubts(key, found)
-    return found.without(take_in(data).kept)
+    return found.without(report.kept)
 
 
 def _print(report: DataReport, doubtful: tuple[Finding, ...]) -> None:
