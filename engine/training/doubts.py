@@ -17,6 +17,7 @@ from engine.data.manifest import Item, Manifest
 from engine.errors import TrainingError
 from engine.models.catalogue import backbone_record
 from engine.spec import DataSpec, ModelSpec, RunSpec
+from engine.training.device import memory_errors
 from engine.training.disagreement import (
     LEAST_IN_CLASS,
     LEAST_PICTURES,
@@ -33,6 +34,7 @@ from engine.training.session import Session, set_up
 from engine.training.sources import FeatureSource
 
 
+@memory_errors()
 def find_doubts(data: DataSpec, backbone: str, reporter: Reporter) -> Doubts:
     """Returns the pictures whose label is likely wrong, and those that are like no other.
 
@@ -47,7 +49,7 @@ def find_doubts(data: DataSpec, backbone: str, reporter: Reporter) -> Doubts:
         DataError: the images cannot be used.
         WeightsError: the pre-trained weights are missing or do not fit.
         SpecError: there is no such backbone, or it cannot be built.
-        TrainingError: its features are no finite numbers.
+        TrainingError: its features are no finite numbers, or the GPU has too little memory.
         StopTrainingError: it was asked to stop.
     """
     started = time.perf_counter()
