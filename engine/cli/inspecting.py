@@ -39,10 +39,11 @@ def inspect(
 
     Faults that are looked for: unreadable files, pictures that are there twice, in training and
     validation, or under two labels, whether copied or scaled and recompressed; classes with few
-    pictures or spelled in two ways; odd sizes. No file is changed; `thaw correct` records what
-    is to be left out, moved or given another class.
+    pictures or spelled in two ways; odd sizes; with --doubts, labels that are likely wrong and
+    pictures that are like no other. No file is changed; `thaw correct` records what is to be left
+    out, moved or given another class.
 
-    Example: `thaw inspect photos`
+    Example: `thaw inspect photos --doubts`
     """
     if backbone and not doubts:
         raise SpecError("--backbone says who looks for doubts; give --doubts, too.")

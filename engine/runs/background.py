@@ -76,10 +76,17 @@ class Work:
         log_file: where the output of its process goes.
     """
 
-    def __init__(self, kind: str, key: str):
-        """Takes the kind of work, a folder of the cache, and what stands for this one."""
+    def __init__(self, kind: str, key: str, what: str):
+        """Takes the kind of work, a folder of the cache, and what stands for this piece of it.
+
+        Args:
+            kind: of work.
+            key: stands for all that the result depends on.
+            what: it does, as a sentence on its failure begins.
+        """
         folder = cache_folder(kind)
         self._key = key
+        self._what = what
         self.state_file = folder / f"{key}.json"
         self.order_file = folder / f"{key}.order.json"
         self.stop_file = folder / f"{key}.stop"
@@ -98,7 +105,8 @@ class Work:
         if not state.is_working:
             return state
         reason = (
-            f"The process ended without a word; try again. What it wrote is in {self.log_file}."
+            f"{self._what} ended without a word; try again. What the process wrote is in "
+            f"{self.log_file}."
         )
         return replace(state, status="failed", reason=reason)
 
@@ -140,7 +148,10 @@ class Work:
             self.keep(replace(reporter.state, status="failed", reason=str(error)))
         except Exception as error:
             traceback.print_exc()
-            reason = f"It failed with {type(error).__name__}; the traceback is in {self.log_file}."
+            reason = (
+                f"{self._what} failed with {type(error).__name__}; the traceback is in "
+                f"{self.log_file}."
+            )
             self.keep(replace(reporter.state, status="failed", reason=reason))
         else:
             self.keep(replace(reporter.state, status="finished", task="", result=result))

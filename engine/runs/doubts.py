@@ -46,6 +46,11 @@ class DoubtsState:
         return self.status == "working"
 
 
+def doubts_work(key: str) -> Work:
+    """Returns the search for the doubts of a key."""
+    return Work(KIND, key, "Looking for doubts")
+
+
 def doubts_key(data: DataSpec, backbone: str = DEFAULT_BACKBONE) -> str:
     """Returns the name under which the doubts of a data set are kept.
 
@@ -71,7 +76,7 @@ def doubts_key(data: DataSpec, backbone: str = DEFAULT_BACKBONE) -> str:
 
 def doubts_state(key: str) -> DoubtsState | None:
     """Returns how the search for the doubts of a key stands, None where there was none."""
-    state = Work(KIND, key).state()
+    state = doubts_work(key).state()
     if state is None:
         return None
     doubts = None
@@ -92,14 +97,14 @@ def known_doubts(key: str) -> Doubts | None:
 def start_doubts(key: str, data: DataSpec, backbone: str = DEFAULT_BACKBONE) -> None:
     """Starts to look for doubts, unless that goes on already."""
     order = {"data": data.model_dump(), "backbone": backbone}
-    Work(KIND, key).start(MODULE, json.dumps(order))
+    doubts_work(key).start(MODULE, json.dumps(order))
 
 
 def stop_doubts(key: str) -> None:
     """Asks the search to end; it does within a batch of pictures."""
-    Work(KIND, key).stop()
+    doubts_work(key).stop()
 
 
 def keep_doubts(key: str, doubts: Doubts) -> None:
     """Keeps what was found for a key."""
-    Work(KIND, key).keep(WorkState("finished", "", result=doubts.to_dict()))
+    doubts_work(key).keep(WorkState("finished", "", result=doubts.to_dict()))

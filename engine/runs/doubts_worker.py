@@ -4,15 +4,14 @@ import json
 import sys
 from typing import Any
 
-from engine.runs.background import Work
-from engine.runs.doubts import KIND
+from engine.runs.doubts import doubts_work
 from engine.spec import DataSpec
 from engine.training.reporter import Reporter
 
 
 def main(key: str) -> int:
     """Looks for doubts as the key's order says, and keeps what was found."""
-    Work(KIND, key).do(_find)
+    doubts_work(key).do(_find)
     return 0
 
 

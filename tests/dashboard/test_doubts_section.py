@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 import engine.runs.background
 from engine.data.findings import Picture
 from engine.data.report import inspect_folder
-from engine.runs.background import Work, WorkState
-from engine.runs.doubts import KIND, doubts_key, keep_doubts
+from engine.runs.background import WorkState
+from engine.runs.doubts import doubts_key, doubts_work, keep_doubts
 from engine.spec import DataSpec
 from engine.training.doubts_record import Doubts, Outlier, WrongLabel
 from tests.conftest import CLIPART
@@ -112,7 +112,7 @@ def test_what_is_right_as_it_is_is_not_shown_again(photos: Path) -> None:
 
 def test_a_failure_is_a_sentence_and_can_be_tried_again(photos: Path) -> None:
     state = WorkState("failed", "", reason="The weights of *this* backbone are missing.")
-    Work(KIND, key_of(photos)).keep(state)
+    doubts_work(key_of(photos)).keep(state)
     page = my_folder(photos)
     assert "The weights of *this* backbone are missing." in written(page)
     assert "Look for doubtful labels" in [one.label for one in page.button]
