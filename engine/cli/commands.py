@@ -55,6 +55,12 @@ COMMANDS = {
         "runs",
         "Take a run up again that was stopped, interrupted or failed, and follow it to its end.",
     ),
+    "mark": Command(
+        "marks", "Name a run, note something about it, give it tags, mark it, or put it away."
+    ),
+    "delete": Command("marks", "Throw runs away; for seven days `thaw restore` brings them back."),
+    "restore": Command("marks", "Bring runs back that were thrown away."),
+    "next": Command("marks", "Let a waiting run start before all others that wait."),
     "steer": Command(
         "steering", "Change a run that goes on, from its next step: what learns, and how fast."
     ),

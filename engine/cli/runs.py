@@ -11,6 +11,7 @@ from rich.table import Table
 from engine import __version__
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
 from engine.cli.follow import follow
+from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.database import database_url
@@ -23,16 +24,31 @@ RunArgument = Annotated[str, typer.Argument(help="A run's id, or as much of it a
 
 
 @app.command("runs")
-def list_runs(json_output: JsonOption = False) -> None:
+def list_runs(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that were archived or deleted, too.")
+    ] = False,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    starred: Annotated[bool, typer.Option("--starred", help="Only those with a star.")] = False,
+    json_output: JsonOption = False,
+) -> None:
     """List all runs, newest first.
 
     Example: `thaw runs`
     """
     store = Store()
     tend(store)
-    reports = [report(store, run) for run in store.all_runs()]
+    chosen = [
+        run
+        for run in store.all_runs(hidden=everything)
+        if (tag is None or tag in run.tags) and (run.starred or not starred)
+    ]
+    reports = [report(store, run) for run in chosen]
     if json_output:
-        print_json([_without_epochs(one) for one in reports])
+        print_json([_without_epochs(one) | marks_of(one.run) for one in reports])
+        return
+    if not reports and (tag is not None or starred):
+        console.print("No run is so marked; thaw runs lists all.")
         return
     if not reports:
         console.print("No runs yet. Start with: thaw train --data DIR, or open the dashboard: thaw")
@@ -41,8 +57,8 @@ def list_runs(json_output: JsonOption = False) -> None:
     for one in reports:
         table.add_row(
             one.run.id,
-            one.run.name,
-            one.run.status,
+            f"★ {one.run.name}" if one.run.starred else one.run.name,
+            "deleted" if one.run.deleted_at is not None else one.run.status,
             percent(one.best_val_accuracy),
             str(one.best_epoch or "–"),
             seconds(one.seconds),

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from engine.errors import StoreError
 from engine.home import thaw_home
+from engine.runs.migrate import migrate, stamp
 from engine.runs.tables import SCHEMA_VERSION, metadata, schema_versions
 
 BUSY_SECONDS = 30
@@ -31,10 +32,13 @@ def open_database(url: str) -> Engine:
         if engine.dialect.name == "sqlite":
             _configure_sqlite(engine)
         with writing(engine) as connection:
-            metadata.create_all(connection)
-            version = connection.scalar(select(schema_versions.c.version))
+            version = _version(connection)
             if version is None:
+                metadata.create_all(connection)
                 connection.execute(insert(schema_versions).values(version=SCHEMA_VERSION))
+                stamp(connection, SCHEMA_VERSION)
+            elif version < SCHEMA_VERSION:
+                migrate(connection, version)
     except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError) as error:
         reason = getattr(error, "orig", None) or error
         raise StoreError(
@@ -47,6 +51,13 @@ def open_database(url: str) -> Engine:
             f"this one knows {SCHEMA_VERSION}); update Thaw with: pip install -U thaw-lab."
         )
     return engine
+
+
+def _version(connection: Connection) -> int | None:
+    """Returns the schema of a store, None where there is no store yet."""
+    if not inspect(connection).has_table(schema_versions.name):
+        return None
+    return connection.scalar(select(schema_versions.c.version))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from engine.events import WORKING
 from engine.home import thaw_home
 from engine.runs.process import host_name, is_alive, start_detached
 from engine.runs.store import Run, Store
+from engine.runs.trash import empty_trash
 from engine.spec import RunSpec
 
 SILENT_SECONDS = 12.0
@@ -80,6 +81,7 @@ def tend(store: Store) -> None:
     true statuses.
     """
     mark_interrupted(store)
+    empty_trash(store)
     if store.all_runs(("queued",)) and not supervisor_at_work():
         start_supervisor()
 

@@ -18,6 +18,8 @@ from engine.runs.tables import acts, events, runs
 from engine.spec import Act, RunSpec
 from engine.strategies import STRATEGIES
 
+MARKS = frozenset({"name", "note", "tags", "starred", "archived"})
+
 NewEvent = tuple[float, Kind, int, int, Mapping[str, Value]]
 
 
@@ -44,6 +46,12 @@ class Run:
         pid: of that process.
         pid_started: when that process started, in seconds since the Unix epoch.
         beat_at: when the process last gave a sign of life.
+        note: what a person wrote about it.
+        tags: words that a person gave it, in order.
+        starred: whether a person marked it.
+        archived: whether it is kept out of the usual lists.
+        deleted_at: when it was thrown away, None where it was not; it can be had back for a while.
+        place: in the queue, before those with a larger one; its time of creation where None.
     """
 
     id: str
@@ -64,6 +72,12 @@ class Run:
     pid: int | None
     pid_started: float | None
     beat_at: float | None
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    starred: bool = False
+    archived: bool = False
+    deleted_at: float | None = None
+    place: float | None = None
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -138,9 +152,16 @@ class Store:
             raise RunNotFoundError(f"Several runs start with {run_id!r}; give more of the id.")
         return _to_run(rows[0])
 
-    def all_runs(self, statuses: Iterable[Status] | None = None) -> list[Run]:
-        """Returns the runs, newest first, of the given statuses only if any are given."""
+    def all_runs(self, statuses: Iterable[Status] | None = None, hidden: bool = False) -> list[Run]:
+        """Returns the runs, newest first.
+
+        Args:
+            statuses: only of these, if any are given.
+            hidden: those that were archived or deleted, too.
+        """
         query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id)
+        if not hidden:
+            query = query.where(runs.c.deleted_at.is_(None), runs.c.archived.is_(False))
         if statuses is not None:
             query = query.where(runs.c.status.in_(list(statuses)))
         with self.engine.connect() as connection:
@@ -299,6 +320,59 @@ class Store:
             return
         self.set_status(run_id, "stopping", only_from=["running"], stop_requested=True)
 
+    def mark(self, run_id: str, **marks: Any) -> None:
+        """Sets what a person says of a run: name, note, tags, starred or archived."""
+        unknown = set(marks) - MARKS
+        assert not unknown, unknown
+        if "tags" in marks:
+            marks["tags"] = json.dumps(sorted(set(marks["tags"])))
+        with writing(self.engine) as connection:
+            connection.execute(update(runs).where(runs.c.id == run_id).values(**marks))
+
+    def delete(self, run_id: str) -> bool:
+        """Throws a run away that has ended, and returns whether it did; see `restore`."""
+        return self._set_deleted(run_id, time.time())
+
+    def restore(self, run_id: str) -> bool:
+        """Brings a run back that was thrown away, and returns whether it was there."""
+        return self._set_deleted(run_id, None)
+
+    def _set_deleted(self, run_id: str, at: float | None) -> bool:
+        was = runs.c.deleted_at.is_(None) if at else runs.c.deleted_at.is_not(None)
+        chosen = and_(runs.c.id == run_id, runs.c.status.not_in(ACTIVE), was)
+        with writing(self.engine) as connection:
+            done = connection.execute(update(runs).where(chosen).values(deleted_at=at))
+        return bool(done.rowcount)
+
+    def forget(self, run_id: str) -> None:
+        """Removes a run that was thrown away from the store, for good."""
+        thrown_away = and_(runs.c.id == run_id, runs.c.deleted_at.is_not(None))
+        with writing(self.engine) as connection:
+            if connection.scalar(select(runs.c.id).where(thrown_away)) is None:
+                return
+            for table in (events, acts):
+                connection.execute(delete(table).where(table.c.run_id == run_id))
+            connection.execute(delete(runs).where(thrown_away))
+
+    def put_first(self, run_id: str) -> bool:
+        """Makes a waiting run the next to start, and returns whether it waits."""
+        return self._put(run_id, first=True)
+
+    def put_last(self, run_id: str) -> bool:
+        """Makes a waiting run the last to start, and returns whether it waits."""
+        return self._put(run_id, first=False)
+
+    def _put(self, run_id: str, first: bool) -> bool:
+        place = func.coalesce(runs.c.place, runs.c.created_at)
+        end = func.min(place) - 1.0 if first else func.max(place) + 1.0
+        waits = runs.c.status == "queued"
+        with writing(self.engine) as connection:
+            at = connection.scalar(select(end).where(waits))
+            done = connection.execute(
+                update(runs).where(runs.c.id == run_id, waits).values(place=at)
+            )
+        return bool(done.rowcount)
+
     def reopen(self, run_id: str) -> bool:
         """Puts a run that ended before its time at the end of the queue; returns whether it did."""
         return self.set_status(
@@ -376,7 +450,7 @@ class Store:
             waiting = connection.scalar(
                 select(runs.c.id)
                 .where(runs.c.status == "queued")
-                .order_by(runs.c.created_at, runs.c.id)
+                .order_by(func.coalesce(runs.c.place, runs.c.created_at), runs.c.id)
                 .limit(1)
             )
             if not free or len(working) >= num_slots or waiting is None:
@@ -415,6 +489,7 @@ def _to_run(row: Row[Any]) -> Run:
     values = dict(row._mapping)
     values["spec_json"] = values.pop("spec")
     values["summary"] = json.loads(values["summary"])
+    values["tags"] = tuple(json.loads(values["tags"]))
     return Run(**values)
 
 

@@ -20,9 +20,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
-SCHEMA_VERSION = 1
+# A change needs a step in `migrations/versions`, too.
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -53,6 +55,12 @@ runs = Table(
     Column("pid", Integer),
     Column("pid_started", Float),
     Column("beat_at", Float),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("tags", Text, nullable=False, server_default="[]"),
+    Column("starred", Boolean, nullable=False, server_default=false()),
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    Column("deleted_at", Float),
+    Column("place", Float),
     Index("runs_by_status", "status", "created_at"),
 )
 

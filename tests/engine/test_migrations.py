@@ -1,0 +1,103 @@
+"""Stores of every earlier release are readable."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from engine.errors import StoreError
+from engine.runs.database import writing
+from engine.runs.migrations.table import VERSION_TABLE
+from engine.runs.store import Store
+from engine.runs.tables import SCHEMA_VERSION, metadata
+
+STORES = Path(__file__).parent / "stores"
+EARLIER = sorted(STORES.glob("v*.sql"))
+
+
+def store_of(dump: Path, folder: Path) -> Path:
+    file = folder / "thaw.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript(dump.read_text())
+    connection.close()
+    return file
+
+
+def differences(store: Store) -> list[object]:
+    """What a store's tables lack, or have too much, by what alembic sees."""
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
+        return list(compare_metadata(context, metadata))
+
+
+def test_there_is_a_store_of_every_earlier_schema() -> None:
+    assert [file.stem for file in EARLIER] == [f"v{n}" for n in range(1, SCHEMA_VERSION)]
+
+
+@pytest.mark.parametrize("dump", EARLIER, ids=lambda file: file.stem)
+def test_an_earlier_store_is_brought_up_to_date_with_all_it_holds(
+    dump: Path, tmp_path: Path
+) -> None:
+    file = store_of(dump, tmp_path)
+    store = Store(f"sqlite:///{file}")
+    assert differences(store) == []
+    waiting, failed, finished = sorted(store.all_runs(), key=lambda run: run.status == "finished")
+    by_name = {run.name: run for run in (waiting, failed, finished)}
+    assert by_name["Waiting"].status == "queued"
+    assert by_name["Full · photos"].reason == "The training loss became NaN in epoch 2."
+    done = by_name["Frozen · photos"]
+    assert done.summary["best_val_accuracy"] == 0.9
+    assert [event.epoch for event in store.epochs(done.id)] == [1, 2]
+    assert len(store.events(done.id)) == done.last_seq
+    assert (done.note, done.tags, done.starred, done.archived) == ("", (), False, False)
+    [(number, act)] = store.acts(by_name["Full · photos"].id)
+    assert (number, act.sentence) == (1, "stem frozen")
+    # It can be written as any other, and opened again.
+    store.mark(done.id, note="the best so far", tags=["paper"])
+    store.close()
+    again = Store(f"sqlite:///{file}")
+    assert again.run(done.id).note == "the best so far"
+
+
+def test_a_new_store_is_as_one_that_took_all_steps(tmp_path: Path) -> None:
+    new = Store(f"sqlite:///{tmp_path / 'new.db'}")
+    assert differences(new) == []
+    with new.engine.connect() as connection:
+        [at] = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars()
+    assert at == f"{SCHEMA_VERSION:04d}"
+
+
+def test_a_step_that_fails_leaves_the_store_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = store_of(EARLIER[0], tmp_path)
+    # The step's last column is there already.
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE runs ADD COLUMN place FLOAT")
+    connection.close()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(f"sqlite:///{file}")
+    with sqlite3.connect(file) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
+        [[version]] = connection.execute("SELECT version FROM schema_versions")
+    connection.close()
+    assert "note" not in names
+    assert version == 1
+
+
+def test_optunas_table_is_left_alone(tmp_path: Path) -> None:
+    file = store_of(EARLIER[0], tmp_path)
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.execute("INSERT INTO alembic_version VALUES ('v3.0.0.d')")
+    connection.close()
+    store = Store(f"sqlite:///{file}")
+    with writing(store.engine) as connection:
+        assert connection.execute(text("SELECT * FROM alembic_version")).scalars().all() == [
+            "v3.0.0.d"
+        ]
