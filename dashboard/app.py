@@ -14,6 +14,7 @@ st.navigation(
         st.Page("app_pages/data.py", title="Data", icon=":material/photo_library:"),
         st.Page("app_pages/models.py", title="Models", icon=":material/deployed_code:"),
         st.Page("app_pages/live.py", title="Live", icon=":material/monitoring:"),
+        st.Page("app_pages/runs.py", title="Runs", icon=":material/list:"),
         st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("app_pages/depth.py", title="Depth", icon=":material/layers:"),
         st.Page("app_pages/search.py", title="Search", icon=":material/search:"),

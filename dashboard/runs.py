@@ -67,6 +67,8 @@ def pick_runs(
         shown: those that are chosen already.
         help_text: one sentence.
     """
+    # One that was put away can still be named in the address.
+    by_id = dict(by_id) | {run.id: run for run in shown}
     key = f"{page}.runs.{'-'.join(run.id for run in shown)}"
 
     def remember() -> None:

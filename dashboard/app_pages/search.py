@@ -6,14 +6,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.recipe_choice import CONTROLS, fill
+from dashboard.clone import show_on_train
 from dashboard.runs import duration, percent, plain, store
 from dashboard.search_charts import cost_figure, judged_trials, parallel_figure
 from dashboard.search_form import search_form
 from dashboard.search_form_axes import setting_label
-from dashboard.source_choice import show_data
 from engine.errors import RunNotFoundError
-from engine.recipes import Recipe
 from engine.runs.search_study import (
     Search,
     Trial,
@@ -33,7 +31,6 @@ PAGE = "search"
 REFRESH_SECONDS = 2.0
 # Streamlit fades what a slow rerun has not come to yet; what is renewed by itself must not blink.
 STYLE = "<style>.st-key-search-results [data-stale=true] { opacity: 1 !important; }</style>"
-TRAIN = "train"
 
 
 def main() -> None:
@@ -227,21 +224,8 @@ def _use_button(spec: RunSpec) -> None:
     )
     if not clicked:
         return
-    _fill_train(spec)
+    show_on_train(spec)
     st.switch_page("app_pages/train.py")
-
-
-def _fill_train(spec: RunSpec) -> None:
-    """Sets every control of the Train page as the spec has it."""
-    held = (*CONTROLS, "strategy.name", "optimiser.lr")
-    settings = {path: value for path, value in spec.flat().items() if path in held}
-    if spec.model.weights not in ("pretrained", "random"):
-        settings["model.weights"] = "file"
-        st.session_state[f"{TRAIN}.weights_file"] = spec.model.weights
-    fill(TRAIN, Recipe("search", "The best of a search", "Found by a search.", settings))
-    # It is no recipe that the page could name.
-    st.session_state.pop(f"{TRAIN}.recipe", None)
-    show_data(TRAIN, spec.data)
 
 
 def _compare_button(trials: list[Trial]) -> None:

@@ -39,7 +39,9 @@ CONTROLS = (
 
 
 def open_page(
-    name: Literal["train", "models", "live", "compare", "depth", "search", "data"] = "train",
+    name: Literal[
+        "train", "models", "live", "compare", "depth", "search", "data", "runs"
+    ] = "train",
     runs: Sequence[str] = (),
 ) -> AppTest:
     """Returns a page of the app that has been drawn once, with `?run=` for each of `runs`."""

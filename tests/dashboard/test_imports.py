@@ -48,6 +48,8 @@ DRAWS = (
     "upload_section.py",
     "fetch_section.py",
     "doubts_section.py",
+    "run_actions.py",
+    "clone.py",
 )
 
 IMPORT_ALONE = """
@@ -62,7 +64,7 @@ from dashboard.runs import store
 from tests.dashboard.made import add_pair, finish
 from tests.dashboard.pages import open_page
 pair = [finish(store(), run) for run in add_pair(store())]
-for name in ("train", "models", "live", "compare", "depth", "search", "data"):
+for name in ("train", "models", "live", "compare", "depth", "search", "data", "runs"):
     open_page(name, [run.id for run in pair])
 print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """

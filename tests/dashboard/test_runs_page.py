@@ -1,0 +1,162 @@
+"""The Runs page: all runs, what is said of them, and what can be done with several."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.runs.store import Run, Store
+from tests.dashboard.made import add_run, finish, start
+from tests.dashboard.pages import choose, open_page, run, text_of
+
+
+@pytest.fixture
+def three(store: Store) -> list[Run]:
+    """A finished run, a stopped one and one that waits, the newest first."""
+    done = finish(store, start(store, add_run(store)))
+    stopped = start(store, add_run(store))
+    store.set_status(stopped.id, "stopped", "stopped by hand")
+    waiting = add_run(store)
+    for one, name in ((done, "Done"), (stopped, "Stopped"), (waiting, "Waiting")):
+        store.mark(one.id, name=name)
+    return [store.run(one.id) for one in (waiting, stopped, done)]
+
+
+def names(page: AppTest) -> list[str]:
+    return list(page.dataframe[0].value["name"]) if page.dataframe else []
+
+
+def tick(page: AppTest, *ticked: str) -> AppTest:
+    """Ticks runs of the table by their names."""
+    shown = page.dataframe[0].value
+    rows = [names(page).index(name) for name in ticked]
+    key = f"runs.table.{'-'.join(shown['id'])}"
+    page.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    return run(page)
+
+
+def labels(page: AppTest) -> set[str]:
+    return {one.label for one in page.button}
+
+
+def click(page: AppTest, label: str) -> AppTest:
+    next(one for one in page.button if one.label == label).click()
+    return run(page)
+
+
+def test_nothing_yet() -> None:
+    assert "No run yet." in text_of(open_page("runs"))
+
+
+def test_all_runs_are_listed_the_newest_first(three: list[Run]) -> None:
+    page = open_page("runs")
+    assert names(page) == ["Waiting", "Stopped", "Done"]
+    assert "Tick runs on the left" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("Done", {"Compare", "Show the curves", "Use its settings", "Star", "Archive", "Delete"}),
+        (
+            "Stopped",
+            {"Compare", "Show the curves", "Use its settings", "Resume", "Star", "Archive"}
+            | {"Delete"},
+        ),
+        (
+            "Waiting",
+            {"Compare", "Show the curves", "Use its settings", "Stop", "Start next", "Star"},
+        ),
+    ],
+)
+def test_only_what_can_be_done_is_offered(three: list[Run], name: str, offered: set[str]) -> None:
+    assert labels(tick(open_page("runs"), name)) - {"Save"} == offered
+
+
+def test_what_is_deleted_comes_back_with_one_click(store: Store, three: list[Run]) -> None:
+    page = click(tick(open_page("runs"), "Done", "Stopped"), "Delete")
+    assert names(page) == ["Waiting"]
+    assert "**2 runs** deleted" in text_of(page)
+    click(page, "Undo")
+    assert names(page) == ["Waiting", "Stopped", "Done"]
+    assert "deleted" not in text_of(page)
+
+
+def test_what_was_deleted_before_is_restored_from_the_list(store: Store, three: list[Run]) -> None:
+    store.delete(three[2].id)
+    page = choose(open_page("runs"), "runs.shown", "deleted")
+    assert names(page) == ["Done"]
+    click(tick(page, "Done"), "Restore")
+    assert store.run(three[2].id).deleted_at is None
+
+
+def test_stars_and_archives(store: Store, three: list[Run]) -> None:
+    page = click(tick(open_page("runs"), "Done"), "Star")
+    assert list(page.dataframe[0].value[""]) == ["", "", "★"]
+    choose(page, "runs.shown", "starred")
+    assert names(page) == ["Done"]
+    click(tick(page, "Done"), "No star")
+    assert not store.run(three[2].id).starred
+    page = click(tick(open_page("runs"), "Stopped"), "Archive")
+    assert names(page) == ["Waiting", "Done"]
+    choose(page, "runs.shown", "archived")
+    click(tick(page, "Stopped"), "Bring back")
+    assert not store.run(three[1].id).archived
+
+
+def test_name_tags_and_note_are_kept_and_found(store: Store, three: list[Run]) -> None:
+    page = tick(open_page("runs"), "Done")
+    name, tags = (one for one in page.text_input if one.label in ("Name", "Tags"))
+    name.set_value("The *best*")
+    tags.set_value("paper, x, paper")
+    page.text_area[0].set_value("Why: [it](won)")
+    click(page, "Save")
+    kept = store.run(three[2].id)
+    assert (kept.name, kept.tags, kept.note) == ("The *best*", ("paper", "x"), "Why: [it](won)")
+    choose(page, "runs.words", "WON best")
+    assert names(page) == ["The *best*"]
+    choose(page, "runs.words", "lost")
+    assert "No run fits" in text_of(page)
+    choose(page, "runs.words", "")
+    choose(page, "runs.tags", ["paper"])
+    assert names(page) == ["The *best*"]
+
+
+def test_a_run_needs_a_name(store: Store, three: list[Run]) -> None:
+    page = tick(open_page("runs"), "Done")
+    next(one for one in page.text_input if one.label == "Name").set_value("  ")
+    click(page, "Save")
+    assert "A run needs a name." in text_of(page)
+    assert store.run(three[2].id).name == "Done"
+
+
+def test_waiting_runs_are_reordered_stopped_and_resumed(
+    store: Store, three: list[Run], started: list[str]
+) -> None:
+    later = add_run(store)
+    store.mark(later.id, name="Later")
+    page = click(tick(open_page("runs"), "Later"), "Start next")
+    claimed = store.claim_next(9, "here")
+    assert claimed is not None
+    assert claimed[0] == later.id
+    click(tick(page, "Waiting"), "Stop")
+    assert store.run(three[0].id).status == "stopped"
+    click(tick(page, "Stopped"), "Resume")
+    assert store.run(three[1].id).status == "queued"
+    assert "supervisor" in started
+
+
+def test_the_settings_of_a_run_fill_the_train_page(store: Store, three: list[Run]) -> None:
+    page = click(tick(open_page("runs"), "Done"), "Use its settings")
+    spec = three[2].spec
+    controls: dict[str, Any] = {one.key: one.value for one in page.segmented_control}
+    assert controls["train.images.fit"] == spec.images.fit
+    folder = next(one for one in page.text_input if one.key == "train.folder")
+    assert folder.value == spec.data.folder
+
+
+def test_a_run_that_was_put_away_can_still_be_compared(store: Store, three: list[Run]) -> None:
+    store.mark(three[2].id, archived=True)
+    for name in ("compare", "live"):
+        page = open_page(name, [three[2].id])  # type: ignore[arg-type]
+        assert three[2].id in page.multiselect[0].value
