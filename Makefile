@@ -5,7 +5,7 @@ PORT ?= 8501
 BIN := .venv/bin
 
 run: .venv/installed
-	@$(BIN)/thaw serve --port $(PORT)
+	@$(BIN)/thaw serve --port $(PORT) $(if $(ROOT),--root $(ROOT))
 
 setup: .venv/installed-dev
 

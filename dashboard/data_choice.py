@@ -1,59 +1,26 @@
-"""The choice of images: a sample or a folder, with what is found there."""
+"""The choice of images, with what is found there, and how they are split and prepared."""
 
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard.data_summary import DataSummary, summarise, thumbnail
+from dashboard.roots import allowed_images
 from dashboard.runs import plain
+from dashboard.source_choice import folder_choice
 from dashboard.widgets import (
     IMAGE_SIZES,
     choice,
     grid_slider,
     image_size_slider,
     number_slider,
+    switch,
 )
-from engine.data import samples
-from engine.data.folders import find_images
+from engine.data.remedies import current_remedies
 from engine.errors import ThawError
-from engine.spec import DataSpec, ImageSpec, field_info
+from engine.spec import DataSpec, ImageSpec
 
-MY_FOLDER = "folder"
-
-
-def folder_choice(page: str) -> str | None:
-    """Shows the choice of a sample or a folder; returns the folder, None while none is named."""
-    labels = {"clipart": "Sample: clip art", "digits": "Sample: digits", MY_FOLDER: "My folder"}
-    source = st.segmented_control(
-        "Where the images are",
-        list(labels),
-        default="clipart",
-        required=True,
-        format_func=labels.__getitem__,
-        help="The samples come with Thaw. A folder of your own lies on the machine that Thaw "
-        "runs on and has one folder a class.",
-        key=f"{page}.source",
-        persist_state="session",
-    )
-    if source == MY_FOLDER:
-        folder = st.text_input(
-            "Folder",
-            placeholder="/home/me/photos",
-            help=field_info("data.folder").description,
-            key=f"{page}.folder",
-            persist_state="session",
-        ).strip()
-        if not folder:
-            st.info(
-                "Type the path of a folder with one folder of images a class, for example "
-                "`photos/cats` and `photos/dogs`, or `photos/train/cats` with `photos/val/cats`.",
-                icon=":material/folder_open:",
-            )
-            return None
-    else:
-        st.caption(samples.SAMPLES[source])
-        folder = str(samples.sample_folder(source))
-    return folder
+FOLDS = (0, 3, 5, 10)
 
 
 def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
@@ -73,17 +40,28 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
 
 
 def _data_spec(page: str, folder: str) -> DataSpec:
-    """Returns the spec; asks for the share to hold back where the folder has no split.
+    """Returns the spec; asks how to split where the folder has no split of its own.
 
     Raises:
         SpecError: what was typed is no path.
         DataError: the folder cannot be used.
     """
     data = DataSpec.parse({"folder": folder})
-    if find_images(Path(data.folder)).val is not None:
-        return data
-    fraction = number_slider(page, "data.val_fraction", step=0.05)
-    return DataSpec(folder=folder, val_fraction=fraction)
+    found = allowed_images(data)
+    values = data.model_dump() | {"remedies": current_remedies(Path(data.folder))}
+    if found.val is None:
+        left, right = st.columns(2)
+        with right:
+            folds = int(grid_slider(page, "data.folds", FOLDS, text=_folds_text))
+            together = switch(page, "data.keep_alike_together")
+        with left:
+            fraction = number_slider(page, "data.val_fraction", step=0.05, disabled=folds > 0)
+        values |= {
+            "val_fraction": fraction,
+            "folds": folds,
+            "keep_alike_together": together,
+        }
+    return DataSpec.parse(values)
 
 
 def _show_summary(summary: DataSummary) -> None:
@@ -137,6 +115,10 @@ def pictures_section(page: str) -> ImageSpec:
             "views": views,
         }
     )
+
+
+def _folds_text(folds: int) -> str:
+    return str(folds) if folds else "none"
 
 
 def _size_text(size: int) -> str:

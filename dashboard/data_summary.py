@@ -8,13 +8,15 @@ import streamlit as st
 from PIL import Image
 
 from engine.data.decode import decode_image
-from engine.data.folders import LeftOut, find_images
+from engine.data.folders import find_images
+from engine.data.found import LeftOut
 from engine.data.manifest import build_manifest
 from engine.errors import DataError
 from engine.spec import DataSpec
 
 CHECKED_AT_ONCE = 2000
 THUMBNAIL = 112
+CORRECTED = "Corrections of yours are applied when a run starts; no file is changed."
 
 
 @dataclass(frozen=True)
@@ -62,22 +64,30 @@ def summarise(spec_json: str) -> DataSummary:
             manifest.left_out,
             checked=True,
             examples=examples,
-            notes=found.notes,
+            notes=manifest.notes,
         )
     if found.val is None:
-        num_val = round(num_train * spec.val_fraction)
+        num_val = round(num_train * (1 / spec.folds if spec.folds else spec.val_fraction))
         num_train -= num_val
     examples = tuple(
         (name, str(files[0])) for name, files in zip(found.classes, found.train, strict=True)
     )
-    return DataSummary(
-        found.classes, num_train, num_val, found.left_out, False, examples, found.notes
-    )
+    notes = (*found.notes, CORRECTED) if spec.remedies else found.notes
+    return DataSummary(found.classes, num_train, num_val, found.left_out, False, examples, notes)
+
+
+def thumbnail(path: str) -> bytes | None:
+    """Returns a small square PNG of a picture, or None where it cannot be read."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return _thumbnail(path, status.st_mtime_ns, status.st_size)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def thumbnail(path: str) -> bytes | None:
-    """Returns a small square PNG of a picture, or None where it cannot be read."""
+def _thumbnail(path: str, changed: int, size: int) -> bytes | None:
+    """Returns the thumbnail of a file as it was at a time, with a size: one may be replaced."""
     try:
         picture = decode_image(Path(path), at_least=THUMBNAIL)
     except DataError:

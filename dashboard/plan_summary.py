@@ -11,6 +11,7 @@ from dashboard.strategy_choice import in_sentence
 from engine.models.catalogue import BackboneRecord, backbone_record, head_parameters
 from engine.runs.queue import enqueue
 from engine.spec import RunSpec
+from engine.spec.folds import fold_label, fold_specs
 from engine.strategies import STRATEGIES
 from engine.training.plan import rate_plan
 from engine.training.speeds import Estimate, estimate_time
@@ -49,6 +50,11 @@ def launch_section(specs: Sequence[RunSpec], summary: DataSummary) -> None:
             _show_plan(spec, record, summary)
     if waiting := [spec for spec in specs if _estimate(spec, record, summary) is None]:
         _wait_for_speed(waiting, record, summary, len(waiting))
+    if folds := specs[0].data.folds:
+        st.caption(
+            f"Each is trained {folds} times, which makes {folds * len(specs)} runs; every image is "
+            "held back in one of them."
+        )
     _show_busy()
     if st.button(
         start_label(specs),
@@ -63,9 +69,10 @@ def launch_section(specs: Sequence[RunSpec], summary: DataSummary) -> None:
 
 def start_label(specs: Sequence[RunSpec]) -> str:
     """Returns what the button says."""
+    folds = f" on {specs[0].data.folds} folds" if specs[0].data.folds else ""
     if len(specs) == 1:
-        return f"Train {in_sentence(STRATEGIES[specs[0].strategy.name].label)}"
-    return "Train both" if len(specs) == 2 else f"Train all {len(specs)}"
+        return f"Train {in_sentence(STRATEGIES[specs[0].strategy.name].label)}{folds}"
+    return f"Train both{folds}" if len(specs) == 2 else f"Train all {len(specs)}{folds}"
 
 
 def count_learning(spec: RunSpec, record: BackboneRecord, num_classes: int) -> tuple[int, int]:
@@ -133,9 +140,11 @@ def named(spec: RunSpec) -> tuple[str, RunSpec]:
     """Returns a spec with the name that its run gets."""
     folder = Path(spec.data.folder)
     name = folder.parent.name if folder.name == "base" else folder.name
-    return f"{STRATEGIES[spec.strategy.name].label} · {name}", spec
+    return f"{STRATEGIES[spec.strategy.name].label} · {name}{fold_label(spec)}", spec
 
 
 def _launch(specs: Sequence[RunSpec]) -> None:
-    runs = enqueue(store(), [named(spec) for spec in specs])
+    # Fold by fold, so that strategies can be compared before the last fold has ended.
+    by_fold = zip(*map(fold_specs, specs), strict=True)
+    runs = enqueue(store(), [named(spec) for fold in by_fold for spec in fold])
     st.switch_page("app_pages/live.py", query_params={"run": [run.id for run in runs]})

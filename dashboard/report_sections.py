@@ -5,11 +5,11 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.data_summary import thumbnail
+from dashboard.remedy_section import finding_remedies, group_remedies, picture_remedies
 from dashboard.report_charts import class_bars
 from dashboard.runs import plain
-from engine.data.folders import find_images
-from engine.data.report import DataReport, Finding
-from engine.errors import DataError
+from engine.data.findings import Finding, Picture
+from engine.data.report import DataReport
 
 # So many pictures are looked at without asking; that takes seconds.
 UNASKED = 2000
@@ -20,6 +20,7 @@ ICONS = {
 }
 WORDS = {"fault": "wrong", "doubt": "doubtful", "note": "good to know"}
 GROUPS_SHOWN = 12
+IN_A_GROUP = 6
 PAGE_OF_PICTURES = 18
 WIDTH = 84
 
@@ -48,28 +49,41 @@ def numbers_section(report: DataReport) -> None:
     )
 
 
-def finding_section(finding: Finding, root: Path) -> None:
-    """Shows one finding with its pictures."""
+def finding_section(page: str, finding: Finding, root: Path, number: int) -> None:
+    """Shows one finding; its pictures and what can be done about them once it is opened."""
     icon, word = ICONS[finding.severity], WORDS[finding.severity]
     if not finding.groups:
         st.markdown(f"{icon} **{word}** · {plain(finding.sentence)}")
         return
-    with st.expander(f"**{word}** · {plain(finding.sentence)}", icon=icon):
-        for group in finding.groups[:GROUPS_SHOWN]:
+    key = f"finding.{finding.kind}.{number}"
+    expander = st.expander(
+        f"**{word}** · {plain(finding.sentence)}",
+        icon=icon,
+        key=f"{page}.{key}",
+        on_change="rerun",
+    )
+    if not expander.open:
+        return
+    with expander:
+        finding_remedies(page, finding, root, key)
+        for place, group in enumerate(finding.groups[:GROUPS_SHOWN]):
             _group(group, root)
+            group_remedies(page, finding, group, root, f"{key}.{place}")
         if len(finding.groups) > GROUPS_SHOWN:
             more = len(finding.groups) - GROUPS_SHOWN
             st.caption(f"And {more:,} more; `thaw inspect` with `--json` lists all.")
 
 
-def _group(group: tuple[str, ...], root: Path) -> None:
-    pictures = [thumbnail(path) for path in group[:6]]
+def _group(group: tuple[Picture, ...], root: Path) -> None:
+    pictures = [thumbnail(one.path) for one in group[:IN_A_GROUP]]
     if any(pictures):
         with st.container(horizontal=True, gap="small"):
             for picture in pictures:
                 if picture is not None:
                     st.image(picture, width=WIDTH)
-    st.caption(" = ".join(plain(_short(path, root)) for path in group))
+    paths = " = ".join(plain(_short(one.path, root)) for one in group[:IN_A_GROUP])
+    rest = f" and {len(group) - IN_A_GROUP:,} more" if len(group) > IN_A_GROUP else ""
+    st.caption(f"{paths}{rest}")
 
 
 def _short(path: str, root: Path) -> str:
@@ -83,25 +97,26 @@ def class_section(page: str, report: DataReport) -> None:
     )
     names = [name for name, _, _ in report.classes]
     chosen = st.selectbox("Pictures of", names, key=f"{page}.class")
-    try:
-        found = find_images(Path(report.folder))
-    except DataError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    if chosen not in found.classes:
-        st.info("This class is gone from the folder; look again.", icon=":material/refresh:")
-        return
-    place = found.classes.index(chosen)
-    paths = [*found.train[place], *(found.val[place] if found.val else ())]
-    num_pages = max(1, -(-len(paths) // PAGE_OF_PICTURES))
+    pictures = [one for one in report.pictures if one.label == chosen]
+    num_pages = max(1, -(-len(pictures) // PAGE_OF_PICTURES))
     number = 1
     if num_pages > 1:
         number = st.number_input(
             f"Page of {num_pages:,}", 1, num_pages, key=f"{page}.page.{chosen}"
         )
     start = PAGE_OF_PICTURES * (int(number) - 1)
+    shown = pictures[start : start + PAGE_OF_PICTURES]
+    gone = 0
     with st.container(horizontal=True, gap="small"):
-        for path in paths[start : start + PAGE_OF_PICTURES]:
-            picture = thumbnail(str(path))
+        for one in shown:
+            picture = thumbnail(one.path)
+            gone += picture is None
             if picture is not None:
-                st.image(picture, width=WIDTH)
+                st.image(picture, caption=plain(_cut(Path(one.path).name)), width=WIDTH)
+    if gone:
+        st.caption(f"{gone} of them cannot be read any more; look again.")
+    picture_remedies(page, shown, report, f"class.{chosen}.{number}")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:6]}…{name[-7:]}"

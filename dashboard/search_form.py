@@ -6,10 +6,11 @@ from typing import Any, get_args
 import streamlit as st
 
 from dashboard.recipe_choice import recipe_facts
+from dashboard.roots import allowed_images
 from dashboard.runs import label_of, plain, store
 from dashboard.search_form_axes import SEARCHED, axis_control, setting_label
-from engine.data import samples
-from engine.data.folders import find_images
+from dashboard.source_choice import folder_choice
+from engine.data.remedies import current_remedies
 from engine.errors import ThawError
 from engine.recipes import RECIPES
 from engine.runs.queue import num_slots
@@ -18,7 +19,7 @@ from engine.runs.search_study import start_search
 from engine.runs.store import Run
 from engine.spec import DataSpec, RunSpec, field_info
 
-NEWEST, OF_THE_RUN, MY_FOLDER = "newest", "run", "folder"
+NEWEST, OF_THE_RUN = "newest", "run"
 SAMPLERS = {"tpe": "Learning (TPE)", "random": "Random", "grid": "Grid"}
 EPOCHS = "training.epochs"
 FIRST_RECIPE = "strategy-frozen"
@@ -80,52 +81,22 @@ def _base_label(name: str, newest: Run | None) -> str:
 
 
 def _images_choice(page: str, run: Run | None) -> DataSpec | None:
-    labels = {"clipart": "Sample: clip art", "digits": "Sample: digits", MY_FOLDER: "My folder"}
-    if run is not None:
-        labels = {OF_THE_RUN: "Those of the run"} | labels
-    source = st.segmented_control(
-        "Where the images are",
-        list(labels),
-        default=next(iter(labels)),
-        required=True,
-        wrap=True,
-        format_func=labels.__getitem__,
-        help="All trials see the same images and the same split.",
-        key=f"{page}.source.{'run' if run else 'recipe'}",
-        persist_state="session",
-    )
+    more = {OF_THE_RUN: "Those of the run"} if run is not None else {}
     try:
-        if source == OF_THE_RUN and run is not None:
+        folder = folder_choice(page, more, ".run" if run else ".recipe")
+        if folder is None:
+            return None
+        if run is not None and folder == OF_THE_RUN:
             data = run.spec.data
-        elif source == MY_FOLDER:
-            folder = _folder_box(page)
-            if not folder:
-                return None
-            data = DataSpec.parse({"folder": folder})
         else:
-            st.caption(samples.SAMPLES[source])
-            data = DataSpec(folder=str(samples.sample_folder(source)))
-        find_images(Path(data.folder), Path(data.val_folder) if data.val_folder else None)
+            data = DataSpec.parse({"folder": folder})
+            remedies = current_remedies(Path(data.folder))
+            data = data.model_copy(update={"remedies": remedies})
+        allowed_images(data)
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None
     return data
-
-
-def _folder_box(page: str) -> str:
-    folder = st.text_input(
-        "Folder",
-        placeholder="/home/me/photos",
-        help=field_info("data.folder").description,
-        key=f"{page}.folder",
-        persist_state="session",
-    ).strip()
-    if not folder:
-        st.info(
-            "Type the path of a folder with one folder of images a class.",
-            icon=":material/folder_open:",
-        )
-    return folder
 
 
 def _space_choice(page: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Dashboard:
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "thaw"), "serve", "--port", str(self.port)],
-                env={**os.environ, "THAW_HOME": str(self.home)},
+                env={"THAW_ROOTS": "/", **os.environ, "THAW_HOME": str(self.home)},
                 stdout=log,
                 stderr=log,
             )

@@ -11,7 +11,7 @@ from dashboard.runs import duration, percent, plain, store
 from dashboard.search_charts import cost_figure, judged_trials, parallel_figure
 from dashboard.search_form import search_form
 from dashboard.search_form_axes import setting_label
-from engine.data import samples
+from dashboard.source_choice import show_data
 from engine.errors import RunNotFoundError
 from engine.recipes import Recipe
 from engine.runs.search_study import (
@@ -241,12 +241,7 @@ def _fill_train(spec: RunSpec) -> None:
     fill(TRAIN, Recipe("search", "The best of a search", "Found by a search.", settings))
     # It is no recipe that the page could name.
     st.session_state.pop(f"{TRAIN}.recipe", None)
-    folders = {str(samples.sample_folder(name)): name for name in samples.SAMPLES}
-    source = folders.get(spec.data.folder, "folder")
-    st.session_state[f"{TRAIN}.source"] = source
-    if source == "folder":
-        st.session_state[f"{TRAIN}.folder"] = spec.data.folder
-    st.session_state[f"{TRAIN}.data.val_fraction"] = spec.data.val_fraction
+    show_data(TRAIN, spec.data)
 
 
 def _compare_button(trials: list[Trial]) -> None:

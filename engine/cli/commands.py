@@ -51,6 +51,10 @@ COMMANDS = {
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
+    "resume": Command(
+        "runs",
+        "Take a run up again that was stopped, interrupted or failed, and follow it to its end.",
+    ),
     "steer": Command(
         "steering", "Change a run that goes on, from its next step: what learns, and how fast."
     ),
@@ -74,9 +78,18 @@ COMMANDS = {
         "add",
         "Unpack an archive of images to where Thaw keeps data sets: all of it, or nothing.",
     ),
+    "fetch": Command(
+        "fetch",
+        "Take in a known data set by its name, or one of the Hugging Face Hub; without one, list "
+        "them.",
+    ),
     "inspect": Command(
         "inspecting",
         "Look at a folder of images: classes, sizes, and what would spoil a result.",
+    ),
+    "correct": Command(
+        "correct",
+        "Correct a data set: leave pictures out, move them, or give them another class.",
     ),
     "sample-data": Command(
         "samples", "Write the sample data sets (clipart and digits) to a folder."

@@ -1,7 +1,6 @@
 """`thaw frontier`: one model at every depth of fine-tuning."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ from engine.cli.settings import (
     recipe_settings,
     setting_option,
 )
-from engine.data.folders import find_images
+from engine.data.intake import require_images
 from engine.insight.frontier import DepthPoint, Frontier, frontier, frontier_specs
 from engine.runs.queue import enqueue
 from engine.runs.store import Store
@@ -73,9 +72,7 @@ def run_frontier(
     given = {path: value for path, value in options.items() if value is not None}
     given |= assignments(settings) | {"strategy.name": "partial"}
     base = build_spec(spec, recipe_settings(recipe, given) | given)
-    find_images(
-        Path(base.data.folder), Path(base.data.val_folder) if base.data.val_folder else None
-    )
+    require_images(base.data)
     store = Store()
     runs = enqueue(store, frontier_specs(base, seeds))
     follow_all(store, runs, quiet=json_output)

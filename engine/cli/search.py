@@ -17,8 +17,8 @@ from rich.text import Text
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
 from engine.cli.interrupt import first_interrupt
-from engine.cli.settings import recipe_settings
-from engine.data.folders import find_images
+from engine.cli.settings import corrections, recipe_settings
+from engine.data.intake import require_images
 from engine.errors import SpecError
 from engine.home import run_folder
 from engine.runs.search_space import SearchSpec, nested, parse_over
@@ -38,7 +38,7 @@ from engine.runs.search_study import (
     trials_of,
 )
 from engine.runs.worker import SPEC_FILE
-from engine.spec import DataSpec, RunSpec, field_info
+from engine.spec import RunSpec, field_info
 from engine.strategies import STRATEGIES
 
 POLL_SECONDS = 0.5
@@ -94,7 +94,7 @@ def search(
             "seed": seed,
         }
     )
-    _require_images(parsed.base.data)
+    require_images(parsed.base.data)
     started = start_search(parsed)
     ended = _follow(started, quiet=json_output)
     found = trials_of(ended.id)
@@ -191,7 +191,7 @@ def _base_values(file: Path | None, recipe: str | None, given: Mapping[str, Any]
     if file is not None:
         return nested(settings, _read(file))
     strategy = STRATEGIES[settings.get("strategy.name", "frozen")]
-    return nested({"optimiser.lr": strategy.default_lr} | settings)
+    return nested({"optimiser.lr": strategy.default_lr} | corrections(settings) | settings)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -199,10 +199,6 @@ def _read(file: Path) -> dict[str, Any]:
         return RunSpec.parse(file.read_text(encoding="utf-8")).model_dump()
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"The spec file {file} cannot be read: {error}.") from error
-
-
-def _require_images(data: DataSpec) -> None:
-    find_images(Path(data.folder), Path(data.val_folder) if data.val_folder else None)
 
 
 def _follow(one: Search, quiet: bool) -> Search:

@@ -1,5 +1,7 @@
 """`thaw serve`: the dashboard."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,30 +12,49 @@ PortOption = Annotated[int, typer.Option(help="Port to listen on.", min=1, max=6
 HostOption = Annotated[
     str, typer.Option(help="Address to listen on; anything but 127.0.0.1 is open to others.")
 ]
+RootOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root",
+        help="Folder below which pages may read images; can be given several times. Where Thaw is "
+        "started, if none.",
+        exists=True,
+        file_okay=False,
+    ),
+]
 
 
-def _serve(port: int, host: str) -> None:
+def _serve(port: int, host: str, roots: list[Path] | None) -> None:
+    from dashboard.roots import VARIABLE
     from dashboard.server import serve as serve_dashboard
 
+    if roots:
+        os.environ[VARIABLE] = os.pathsep.join(str(root.absolute()) for root in roots)
     serve_dashboard(host, port)
 
 
 @app.callback(invoke_without_command=True)
 def default(
-    context: typer.Context, port: PortOption = 8501, host: HostOption = "127.0.0.1"
+    context: typer.Context,
+    port: PortOption = 8501,
+    host: HostOption = "127.0.0.1",
+    root: RootOption = None,
 ) -> None:
     """How should this pre-trained model be updated with my images?
 
     Without a command, opens the dashboard. Example: `thaw`
     """
     if context.invoked_subcommand is None:
-        _serve(port, host)
+        _serve(port, host, root)
 
 
 @app.command()
-def serve(port: PortOption = 8501, host: HostOption = "127.0.0.1") -> None:
+def serve(port: PortOption = 8501, host: HostOption = "127.0.0.1", root: RootOption = None) -> None:
     """Open the dashboard in the browser.
 
-    Example: `thaw serve --port 8600`
+    Pages read images below the folder it is started in, or those that --root names, and Thaw's own
+    data sets; commands read any.
+
+    Example: `thaw serve --port 8600 --root ~/photos`
     """
-    _serve(port, host)
+    _serve(port, host, root)

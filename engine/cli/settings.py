@@ -1,6 +1,7 @@
 """How commands come to a spec: a file, a recipe, and settings laid over them."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, print_json
 from engine.data.facts import data_facts
+from engine.data.remedies import current_remedies, load_remedies
 from engine.errors import SpecError
 from engine.models.weights_files import checkpoint_facts
 from engine.recipes import RECIPES
@@ -93,6 +95,9 @@ def build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
         SpecError: the file cannot be read, no data is named, or a setting is out of range.
     """
     values: dict[str, Any] = {}
+    if file is None:
+        # A whole spec means the same whenever it is used.
+        given = corrections(given) | given
     if file is None and "model.weights" in given:
         made_with = checkpoint_facts(given["model.weights"])
         if made_with is not None:
@@ -115,6 +120,25 @@ def build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
             target = target[parent]
         target[last] = value
     return RunSpec.parse(values)
+
+
+def corrections(given: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the setting that names the data set's present corrections, and tells of them.
+
+    Args:
+        given: dotted settings that a person named; nothing is added to corrections among them.
+
+    Raises:
+        DataError: the corrections cannot be read.
+    """
+    if "data.folder" not in given or "data.remedies" in given:
+        return {}
+    name = current_remedies(Path(given["data.folder"]).expanduser().absolute())
+    if not name:
+        return {}
+    count = len(load_remedies(name))
+    print(f"thaw: {count} corrections of the images apply; see thaw correct.", file=sys.stderr)
+    return {"data.remedies": name}
 
 
 def _read_spec(file: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`thaw survey`: every strategy on the same images, over several seeds, as one table."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ from engine.cli.settings import (
     recipe_settings,
     setting_option,
 )
-from engine.data.folders import find_images
+from engine.data.intake import require_images
 from engine.errors import SpecError
 from engine.insight.compare import report
 from engine.insight.survey import markdown, survey, survey_specs
@@ -33,6 +32,7 @@ def run_survey(
         str, typer.Option(help="Names with commas between them; all of them by default.")
     ] = ",".join(STRATEGIES),
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each strategy.")] = 3,
+    folds: Annotated[int | None, setting_option("data.folds")] = None,
     epochs: Annotated[int | None, setting_option("training.epochs")] = None,
     image_size: Annotated[int | None, setting_option("images.size", "--image-size")] = None,
     fit: Annotated[str | None, setting_option("images.fit")] = None,
@@ -44,8 +44,9 @@ def run_survey(
 ) -> None:
     """Train every strategy on the same images, over several seeds, as one Markdown table.
 
-    Each strategy starts from its own default learning rate; all else is shared. Ctrl-C stops what
-    is left; what was finished is printed.
+    Each strategy starts from its own default learning rate; all else is shared. With folds, each
+    is trained as often on other parts of the images, which suits few of them. Ctrl-C stops what is
+    left; what was finished is printed.
 
     Example: `thaw survey --data photos --seeds 3 --epochs 6 --image-size 128`
     """
@@ -56,6 +57,7 @@ def run_survey(
         )
     options: dict[str, Any] = {
         "data.folder": data,
+        "data.folds": folds,
         "training.epochs": epochs,
         "images.size": image_size,
         "images.fit": fit,
@@ -64,9 +66,7 @@ def run_survey(
     given = {path: value for path, value in options.items() if value is not None}
     given |= assignments(settings)
     base = build_spec(spec, recipe_settings(recipe, given) | given)
-    find_images(
-        Path(base.data.folder), Path(base.data.val_folder) if base.data.val_folder else None
-    )
+    require_images(base.data)
     store = Store()
     runs = follow_all(store, enqueue(store, survey_specs(base, names, seeds)))
     rows = survey([report(store, run) for run in runs])

@@ -17,7 +17,7 @@ from engine.cli.settings import (
     recipe_settings,
     setting_option,
 )
-from engine.data.folders import find_images
+from engine.data.intake import require_images
 from engine.data.scale import scale_warning
 from engine.insight.compare import report
 from engine.models.catalogue import backbone_record
@@ -121,10 +121,7 @@ def train(
     record = backbone_record(run_spec.model.backbone)
     if warning := scale_warning(run_spec.images, record, run_spec.model.weights):
         print(f"thaw: {warning}", file=sys.stderr)
-    find_images(
-        Path(run_spec.data.folder),
-        Path(run_spec.data.val_folder) if run_spec.data.val_folder else None,
-    )
+    require_images(run_spec.data)
     store = Store()
     run_name = (
         name or f"{STRATEGIES[run_spec.strategy.name].label} · {Path(run_spec.data.folder).name}"

@@ -31,6 +31,11 @@ def safe_path(name: str) -> PurePosixPath | None:
     return PurePosixPath(*map(safe_name, parts))
 
 
+def folder_name(text: str) -> str:
+    """Returns any text as the name of one folder, which is not hidden."""
+    return safe_name(text.replace("/", "_").replace("\\", "_").lstrip("."))
+
+
 def safe_name(part: str) -> str:
     """Returns one name of a path, changed as little as need be."""
     text = _ODD.sub("_", part).rstrip(". ") or "_"

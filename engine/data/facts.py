@@ -39,7 +39,8 @@ def data_facts(spec: DataSpec) -> DataFacts:
     found = find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
     train: Sequence[Sequence[Path]] = found.train
     if found.val is None:
-        train, _ = stratified_split(found.train, spec.val_fraction, spec.split_seed)
+        share = 1 / spec.folds if spec.folds else spec.val_fraction
+        train = stratified_split(found.train, share, spec.split_seed).train
     files = [path for group in train for path in group]
     return DataFacts(len(files), typical_side(files))
 

@@ -2,46 +2,23 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.decode import SUFFIXES
+from engine.data.found import (
+    TEST_NAMES,
+    TRAIN_NAMES,
+    VAL_NAMES,
+    ImageFolder,
+    LeftOut,
+    listed_classes,
+)
+from engine.data.tables import is_table, read_table
 from engine.errors import DataError
-
-TRAIN_NAMES = ("train", "training")
-VAL_NAMES = ("val", "valid", "validation")
-TEST_NAMES = ("test", "testing")
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that is not used, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """The files of a folder by class, before any of them was opened.
-
-    Attributes:
-        classes: names in alphabetical order; a class's index is its place here.
-        train: per class, the files to train on; also those to split when `val` is None.
-        val: per class, the files to validate on; None where the folder does not say.
-        left_out: files that are no pictures by their name.
-        notes: how the folder was read, a sentence each, where that is not plain to see.
-    """
-
-    classes: tuple[str, ...]
-    train: tuple[tuple[Path, ...], ...]
-    val: tuple[tuple[Path, ...], ...] | None
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...] = ()
 
 
 def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
-    """Returns the images of train/<class>/* and val/<class>/*, or of <class>/*.
+    """Returns the images of train/<class>/* and val/<class>/*, of <class>/*, or of a table.
 
     One folder too many around all of them is seen through, and test/ is validated on where there
     is no val/; both are told in the notes, as are pictures that are not used.
@@ -51,6 +28,13 @@ def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
             validation has a class that training does not have.
     """
     try:
+        if is_table(folder):
+            if val_folder is not None:
+                raise DataError(
+                    f"{folder} is a table; give its validation pictures as rows with the split "
+                    "val, not as a folder of their own."
+                )
+            return read_table(folder)
         return _find(folder, val_folder)
     except (OSError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -124,7 +108,10 @@ def _require_folder(folder: Path) -> None:
     if not exists:
         raise DataError(f"There is no folder {folder}; check the path for a typing error.")
     if not folder.is_dir():
-        raise DataError(f"{folder} is a file; give the folder that holds one folder a class.")
+        raise DataError(
+            f"{folder} is a file; give the folder that holds one folder a class, or a CSV or "
+            "Parquet table."
+        )
     if not os.access(folder, os.R_OK | os.X_OK):
         raise DataError(f"The folder {folder} may not be read; change its permissions.")
 
@@ -180,7 +167,8 @@ def _require_classes(by_class: dict[str, tuple[Path, ...]], root: Path) -> None:
     empty = sorted(name for name, files in by_class.items() if not files)
     if empty:
         raise DataError(
-            f"{root} has no pictures in {_listed(empty)}; add some, or remove the empty folder."
+            f"{root} has no pictures in {listed_classes(empty)}; add some, or remove the empty "
+            "folder."
         )
 
 
@@ -192,14 +180,8 @@ def _require_known(
     unknown = sorted(set(val_by_class) - set(by_class))
     if unknown:
         raise DataError(
-            f"{val_root} has {_listed(unknown)}, for which there is nothing to train on; rename "
-            "or remove it, or add training images of it."
+            f"{val_root} has {listed_classes(unknown)}, for which there is nothing to train on; "
+            "rename or remove it, or add training images of it."
         )
     if not any(val_by_class.values()):
         raise DataError(f"{val_root} has no pictures; add some, or remove the folder.")
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"the class{'es' if len(names) > 1 else ''} {shown}{more}"

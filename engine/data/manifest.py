@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.data.check import Progress, Verdict, check_pictures
-from engine.data.folders import ImageFolder, LeftOut, find_images
-from engine.data.splits import stratified_split
-from engine.errors import DataError
+from engine.data.check import Progress, Verdict
+from engine.data.found import LeftOut
+from engine.data.intake import split_as, take_in
 from engine.spec import DataSpec
 
 MANIFEST_FILE = "manifest.json"
@@ -41,6 +40,7 @@ class Manifest:
         val: images to judge by.
         left_out: files that were found and not used, with the reason.
         fingerprint: of content, classes and split; equal for copies of the same data.
+        notes: how the data was read and split, a sentence each.
     """
 
     classes: tuple[str, ...]
@@ -48,6 +48,7 @@ class Manifest:
     val: tuple[Item, ...]
     left_out: tuple[LeftOut, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data for JSON."""
@@ -63,6 +64,7 @@ class Manifest:
             val=tuple(Item(**item) for item in values["val"]),
             left_out=tuple(LeftOut(**file) for file in values["left_out"]),
             fingerprint=values["fingerprint"],
+            notes=tuple(values.get("notes", ())),
         )
 
 
@@ -70,44 +72,19 @@ def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None
     """Returns the images of a spec, each opened and found good, split as the spec says.
 
     Raises:
-        DataError: the folder cannot be used; see find_images.
+        DataError: the data cannot be used; see take_in and split_as.
     """
-    folder = Path(spec.folder)
-    val_folder = Path(spec.val_folder) if spec.val_folder else None
-    found = find_images(folder, val_folder)
-    files = [p for group in (*found.train, *(found.val or ())) for p in group]
-    verdicts = check_pictures(folder, files, progress)
-    train, val = _split(found, verdicts, spec)
-    bad = tuple(LeftOut(str(p), v.reason) for p, v in verdicts.items() if v.reason)
+    intake = take_in(spec, progress)
+    split, notes = split_as(spec, intake)
+    classes = intake.found.classes
     return Manifest(
-        classes=found.classes,
-        train=_items(train, verdicts),
-        val=_items(val, verdicts),
-        left_out=tuple(sorted((*found.left_out, *bad), key=lambda file: file.path)),
-        fingerprint=fingerprint(found.classes, train, val, verdicts),
+        classes=classes,
+        train=_items(split.train, intake.verdicts),
+        val=_items(split.val, intake.verdicts),
+        left_out=intake.left_out,
+        fingerprint=fingerprint(classes, split.train, split.val, intake.verdicts),
+        notes=(*intake.notes, *notes),
     )
-
-
-def _split(
-    found: ImageFolder, verdicts: dict[Path, Verdict], spec: DataSpec
-) -> tuple[Sequence[Sequence[Path]], Sequence[Sequence[Path]]]:
-    good = [[path for path in group if not verdicts[path].reason] for group in found.train]
-    least = 1 if found.val is not None else 2
-    for name, group, all_files in zip(found.classes, good, found.train, strict=True):
-        if len(group) < least:
-            unreadable = len(all_files) - len(group)
-            note = f" ({unreadable} cannot be read)" if unreadable else ""
-            raise DataError(
-                f"The class {name!r} in {spec.folder} has {len(group)} usable "
-                f"picture{'' if len(group) == 1 else 's'}{note} and needs at least {least}; add "
-                "pictures, or remove the class folder."
-            )
-    if found.val is None:
-        return stratified_split(good, spec.val_fraction, spec.split_seed)
-    val = [[path for path in group if not verdicts[path].reason] for group in found.val]
-    if not any(val):
-        raise DataError(f"No validation picture of {spec.folder} can be read; replace them.")
-    return good, val
 
 
 def _items(

@@ -7,38 +7,23 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from engine.data.check import Progress, Verdict, check_pictures
-from engine.data.folders import ImageFolder, find_images
-from engine.data.likeness import find_alike
+from engine.data.check import Progress, Verdict
+from engine.data.findings import Finding, Picture, Severity
+from engine.data.found import ImageFolder, LeftOut
+from engine.data.intake import Intake, take_in, unfit_sentence
 from engine.data.manifest import fingerprint
+from engine.data.remedies import EXCLUDED
+from engine.data.twins import alike_pairs, grouped, same_pairs
+from engine.spec import DataSpec
 
 FEW = 10
 IMBALANCE = 5.0
 SMALL_SIDE = 64
 LONG_SHAPE = 3.0
-
-Severity = Literal["fault", "doubt", "note"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that was found in a data set.
-
-    Attributes:
-        kind: what it is, in one word.
-        severity: `fault` makes results wrong, `doubt` may, `note` is good to know.
-        sentence: what was found, and what follows from it.
-        groups: the files that it is about; those of one group belong together.
-    """
-
-    kind: str
-    severity: Severity
-    sentence: str
-    groups: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +41,9 @@ class DataReport:
         largest_side: px, of the longer sides.
         fingerprint: of contents, classes and split; equal for copies.
         findings: the worst first.
+        remedies: name of the list of corrections that were applied; empty where none were.
+        pictures: all that can be used, by split and class.
+        kept: kinds of finding, each with a path, of which a person said that it is right.
         seconds: that looking at it took.
         num_fresh: pictures that had to be opened; the others were known from before.
     """
@@ -69,6 +57,9 @@ class DataReport:
     largest_side: int
     fingerprint: str
     findings: tuple[Finding, ...]
+    remedies: str
+    pictures: tuple[Picture, ...]
+    kept: frozenset[tuple[str, str]]
     seconds: float
     num_fresh: int
 
@@ -78,8 +69,9 @@ class DataReport:
         return sum(train + val for _, train, val in self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as plain data for JSON."""
-        return asdict(self)
+        """Returns it as plain data for JSON, but for the lists of all pictures."""
+        values = asdict(replace(self, pictures=(), kept=frozenset()))
+        return {name: value for name, value in values.items() if name not in ("pictures", "kept")}
 
 
 @dataclass(frozen=True)
@@ -87,20 +79,22 @@ class _Seen:
     """A picture that can be used."""
 
     path: Path
-    label: str
-    split: str
+    picture: Picture
     verdict: Verdict
 
 
-def inspect_folder(folder: Path, progress: Progress = lambda done, total: None) -> DataReport:
-    """Returns what was found in a folder of classes.
+def inspect_folder(
+    folder: Path, progress: Progress = lambda done, total: None, remedies: str = ""
+) -> DataReport:
+    """Returns what was found in a folder of classes, or in a table.
 
     Args:
-        folder: with `train/<class>/` and `val/<class>/`, or `<class>/`.
+        folder: with `train/<class>/` and `val/<class>/`, or `<class>/`; or a table's file.
         progress: called with the number of pictures opened so far and the number to open.
+        remedies: name of the list of corrections to apply.
 
     Raises:
-        DataError: the folder cannot be used; see find_images.
+        DataError: the folder cannot be used; see take_in.
     """
     started = time.perf_counter()
     opened = 0
@@ -110,13 +104,12 @@ def inspect_folder(folder: Path, progress: Progress = lambda done, total: None) 
         opened = done
         progress(done, total)
 
-    found = find_images(folder)
-    files = [path for group in (*found.train, *(found.val or ())) for path in group]
-    verdicts = check_pictures(folder, files, count)
+    intake = take_in(DataSpec(folder=str(folder), remedies=remedies), count)
+    found, verdicts = intake.found, intake.verdicts
     seen = list(_seen(found, verdicts))
     sides = [side for one in seen for side in (one.verdict.width, one.verdict.height)]
     shorter = [min(one.verdict.width, one.verdict.height) for one in seen]
-    counts = Counter((one.label, one.split) for one in seen)
+    counts = Counter((one.picture.label, one.picture.split) for one in seen)
     train, val = (
         [[p for p in group if not verdicts[p].reason] for group in split]
         for split in (found.train, found.val or [()] * len(found.classes))
@@ -130,7 +123,10 @@ def inspect_folder(folder: Path, progress: Progress = lambda done, total: None) 
         median_side=round(statistics.median(shorter)) if shorter else 0,
         largest_side=max(sides, default=0),
         fingerprint=fingerprint(found.classes, train, val, verdicts),
-        findings=_findings(found, verdicts, seen),
+        findings=_findings(intake, seen),
+        remedies=remedies,
+        pictures=tuple(one.picture for one in seen),
+        kept=intake.kept,
         seconds=time.perf_counter() - started,
         num_fresh=opened,
     )
@@ -140,119 +136,115 @@ def _seen(found: ImageFolder, verdicts: dict[Path, Verdict]) -> Iterable[_Seen]:
     for split, groups in (("train", found.train), ("val", found.val or ())):
         for label, paths in zip(found.classes, groups, strict=False):
             for path in paths:
-                if not verdicts[path].reason:
-                    yield _Seen(path, label, split, verdicts[path])
+                verdict = verdicts[path]
+                if not verdict.reason:
+                    yield _Seen(path, Picture(str(path), label, split, verdict.digest), verdict)
 
 
-def _findings(
-    found: ImageFolder, verdicts: dict[Path, Verdict], seen: Sequence[_Seen]
-) -> tuple[Finding, ...]:
+def _findings(intake: Intake, seen: Sequence[_Seen]) -> tuple[Finding, ...]:
+    found = intake.found
     findings = [
-        *_unreadable(verdicts),
-        *_twins(seen, found.val is not None),
-        *_case_twins(found.classes),
+        *_unreadable(intake.verdicts),
+        *_twins(seen, found.val is not None, intake.kept),
+        *_case_twins(found.classes, seen),
         *_few(found, seen),
-        *_odd_pictures(seen),
-        *_other_files(found),
+        *_odd_pictures(seen, intake.kept),
+        *_other_files(found, intake.left_out),
+        *_unfit(intake),
     ]
-    order = ("fault", "doubt", "note")
+    order: tuple[Severity, ...] = ("fault", "doubt", "note")
     return tuple(sorted(findings, key=lambda one: order.index(one.severity)))
 
 
 def _unreadable(verdicts: dict[Path, Verdict]) -> Iterable[Finding]:
-    by_reason: dict[str, list[str]] = defaultdict(list)
+    by_reason: dict[str, list[Picture]] = defaultdict(list)
     for path, verdict in verdicts.items():
         if verdict.reason:
-            by_reason[verdict.reason].append(str(path))
-    for reason, paths in sorted(by_reason.items()):
+            by_reason[verdict.reason].append(Picture(str(path), digest=verdict.digest))
+    for reason, pictures in sorted(by_reason.items()):
         yield Finding(
             "unreadable",
             "fault",
-            f"{_pictures(len(paths))} cannot be used ({reason}): left out of every run.",
-            tuple((path,) for path in paths),
+            f"{_pictures(len(pictures))} cannot be used ({reason}): left out of every run.",
+            tuple((picture,) for picture in pictures),
         )
 
 
-def _twins(seen: Sequence[_Seen], has_split: bool) -> Iterable[Finding]:
+def _twins(
+    seen: Sequence[_Seen], has_split: bool, kept: frozenset[tuple[str, str]]
+) -> Iterable[Finding]:
     """Yields pictures that are there twice, by what that does: leak, contradict, count double."""
-    by_content: dict[str, list[int]] = defaultdict(list)
-    for index, one in enumerate(seen):
-        by_content[one.verdict.digest].append(index)
-    exact = [(group[0], other) for group in by_content.values() for other in group[1:]]
-    near = find_alike(
-        [one.path for one in seen],
-        [one.verdict.likeness for one in seen],
-        [one.verdict.digest for one in seen],
-    )
-    split_later = "" if has_split else " A random split may put one of them on each side."
-    for pairs, kind, how in ((exact, "same", "the same"), (near, "alike", "nearly the same")):
-        groups = _grouped(pairs)
-        labels = [group for group in groups if len({seen[i].label for i in group}) > 1]
-        leaks = [group for group in groups if len({seen[i].split for i in group}) > 1]
-        rest = [group for group in groups if group not in labels and group not in leaks]
-        is_exact = kind == "same"
-        for chosen, name, severity, sentence in (
+    verdicts = [one.verdict for one in seen]
+    near = alike_pairs([one.path for one in seen], verdicts)
+    for kind, pairs, how in (
+        ("same", same_pairs(verdicts), "the same"),
+        ("alike", near, "nearly the same"),
+    ):
+        leaks, labels, rest = [], [], []
+        for group in grouped(pairs):
+            pictures = tuple(seen[index].picture for index in group)
+            leaks_out = len({one.split for one in pictures}) > 1
+            differs = len({one.label for one in pictures}) > 1
+            if leaks_out:
+                leaks.append(pictures)
+            if differs:
+                labels.append(pictures)
+            if not leaks_out and not differs:
+                rest.append(pictures)
+        severity: Severity = "fault" if kind == "same" else "doubt"
+        split_later = "" if has_split else " A split that is drawn keeps them on one side."
+        told: tuple[tuple[str, Severity, str, list[tuple[Picture, ...]]], ...] = (
             (
-                leaks,
                 f"leak-{kind}",
-                "fault" if is_exact else "doubt",
+                severity,
                 f"{how} picture is both in training and in validation: accuracy is measured on "
                 "pictures that were learnt.",
+                leaks,
             ),
             (
-                labels,
                 f"labels-{kind}",
-                "fault" if is_exact else "doubt",
+                severity,
                 f"{how} picture is in two classes: one of the labels is wrong.",
+                labels,
             ),
-            (
-                rest,
-                f"twice-{kind}",
-                "note",
-                f"{how} picture is there more than once.{split_later}",
-            ),
-        ):
-            if chosen:
-                yield _about(seen, chosen, name, severity, sentence)
+            (f"twice-{kind}", "note", f"{how} picture is there more than once.{split_later}", rest),
+        )
+        for name, grade, sentence, groups in told:
+            yield from _about(name, grade, sentence, _not_kept(groups, name, kept))
+
+
+def _not_kept(
+    groups: Iterable[tuple[Picture, ...]], kind: str, kept: frozenset[tuple[str, str]]
+) -> list[tuple[Picture, ...]]:
+    return [group for group in groups if any((kind, one.path) not in kept for one in group)]
 
 
 def _about(
-    seen: Sequence[_Seen],
-    groups: Sequence[Sequence[int]],
-    kind: str,
-    severity: str,
-    sentence: str,
-) -> Finding:
-    times = "Once" if len(groups) == 1 else f"{len(groups)} times"
-    files = tuple(tuple(str(seen[i].path) for i in group) for group in groups)
-    return Finding(kind, severity, f"{times} {sentence}", files)  # type: ignore[arg-type]
+    kind: str, severity: Severity, sentence: str, groups: Sequence[tuple[Picture, ...]]
+) -> Iterable[Finding]:
+    if groups:
+        times = "Once" if len(groups) == 1 else f"{len(groups)} times"
+        yield Finding(kind, severity, f"{times} {sentence}", tuple(groups))
 
 
-def _grouped(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
-    """Returns what hangs together by pairs, each group in order."""
-    group_of: dict[int, set[int]] = {}
-    for one, other in pairs:
-        merged = group_of.get(one, {one}) | group_of.get(other, {other})
-        for member in merged:
-            group_of[member] = merged
-    unique = {id(group): tuple(sorted(group)) for group in group_of.values()}
-    return sorted(unique.values())
-
-
-def _case_twins(classes: Sequence[str]) -> Iterable[Finding]:
+def _case_twins(classes: Sequence[str], seen: Sequence[_Seen]) -> Iterable[Finding]:
     by_spelling: dict[str, list[str]] = defaultdict(list)
     for name in classes:
         by_spelling["".join(name.casefold().split()).replace("_", "").replace("-", "")].append(name)
-    twins = [names for names in by_spelling.values() if len(names) > 1]
-    for names in twins:
+    for names in by_spelling.values():
+        if len(names) < 2:
+            continue
         listed = " and ".join(repr(name) for name in names)
         yield Finding(
-            "spelling", "doubt", f"The classes {listed} differ in spelling only: are they one?"
+            "spelling",
+            "doubt",
+            f"The classes {listed} differ in spelling only: are they one?",
+            (tuple(one.picture for one in seen if one.picture.label in names),),
         )
 
 
 def _few(found: ImageFolder, seen: Sequence[_Seen]) -> Iterable[Finding]:
-    counts = Counter(one.label for one in seen if one.split == "train")
+    counts = Counter(one.picture.label for one in seen if one.picture.split == "train")
     few = [name for name in found.classes if counts[name] < FEW]
     if few:
         listed = ", ".join(f"{name!r} ({counts[name]})" for name in few[:5])
@@ -277,7 +269,7 @@ def _few(found: ImageFolder, seen: Sequence[_Seen]) -> Iterable[Finding]:
         )
 
 
-def _odd_pictures(seen: Sequence[_Seen]) -> Iterable[Finding]:
+def _odd_pictures(seen: Sequence[_Seen], kept: frozenset[tuple[str, str]]) -> Iterable[Finding]:
     tests: tuple[tuple[str, str, Callable[[int, int], bool]], ...] = (
         (
             "small",
@@ -291,7 +283,11 @@ def _odd_pictures(seen: Sequence[_Seen]) -> Iterable[Finding]:
         ),
     )
     for kind, meaning, is_odd in tests:
-        odd = [one for one in seen if is_odd(one.verdict.width, one.verdict.height)]
+        odd = [
+            one
+            for one in seen
+            if is_odd(one.verdict.width, one.verdict.height) and (kind, str(one.path)) not in kept
+        ]
         # Where most are so, that is how these pictures are.
         if odd and len(odd) <= len(seen) / 2:
             are = "is" if len(odd) == 1 else "are"
@@ -299,24 +295,32 @@ def _odd_pictures(seen: Sequence[_Seen]) -> Iterable[Finding]:
                 kind,
                 "note",
                 f"{_pictures(len(odd))} {are} {meaning}.",
-                tuple((str(one.path),) for one in odd),
+                tuple((one.picture,) for one in odd),
             )
 
 
-def _other_files(found: ImageFolder) -> Iterable[Finding]:
+def _other_files(found: ImageFolder, left_out: Sequence[LeftOut]) -> Iterable[Finding]:
     for note in found.notes:
         yield Finding("layout", "note", note)
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for file in found.left_out:
-        by_reason[file.reason].append(file.path)
+    by_name = set(found.left_out)
+    for file in left_out:
+        if file in by_name or file.reason == EXCLUDED:
+            by_reason[file.reason].append(file.path)
     for reason, paths in sorted(by_reason.items()):
         count = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
         yield Finding(
             "other-files",
             "note",
             f"{count} left out ({reason}).",
-            tuple((path,) for path in paths),
+            tuple((Picture(path),) for path in paths),
         )
+
+
+def _unfit(intake: Intake) -> Iterable[Finding]:
+    if intake.num_unfit:
+        sentence = unfit_sentence(intake.num_unfit).replace("them", "your corrections")
+        yield Finding("unfit", "note", sentence)
 
 
 def _pictures(count: int) -> str:

@@ -1,5 +1,6 @@
 """Strategies side by side over several seeds: what each reached and cost. No torch here."""
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from engine.insight.compare import RunReport
 from engine.spec import RunSpec
+from engine.spec.folds import fold_label, fold_specs
 from engine.strategies import STRATEGIES
 
 
@@ -57,20 +59,21 @@ class SurveyRow:
 
 
 def survey_specs(spec: RunSpec, names: Sequence[str], seeds: int) -> list[tuple[str, RunSpec]]:
-    """Returns a named spec for each strategy and seed, all else shared.
+    """Returns a named spec for each strategy, seed and fold, all else shared.
 
     Each strategy starts from its own default learning rate. Seeds count up from the spec's; all
     the strategies see the same images in the same order, seed by seed.
     """
     found = []
-    for seed in range(spec.seed, spec.seed + seeds):
+    for seed, one in itertools.product(range(spec.seed, spec.seed + seeds), fold_specs(spec)):
         for name in names:
             strategy = STRATEGIES[name]
-            values = spec.model_dump()
+            values = one.model_dump()
             values["strategy"] |= {"name": name}
             values["optimiser"] |= {"lr": strategy.default_lr}
             values["seed"] = seed
-            found.append((f"{strategy.label} · seed {seed}", RunSpec.parse(values)))
+            label = f"{strategy.label} · seed {seed}{fold_label(one)}"
+            found.append((label, RunSpec.parse(values)))
     return found
 
 

@@ -43,6 +43,12 @@ def _fresh_dashboard(thaw_home: Path) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _any_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets pages read images wherever a test has put them."""
+    monkeypatch.setenv("THAW_ROOTS", "/")
+
+
+@pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leaves out what costs time here and proves nothing.
 

@@ -37,6 +37,19 @@ def written(page: AppTest) -> str:
     return text_of(page).replace("\\", "")
 
 
+def opened(page: AppTest, *kinds: str) -> AppTest:
+    """Opens findings, which draw their pictures only then."""
+    for kind in kinds:
+        page.session_state[f"data.finding.{kind}.0"] = True
+    return run(page)
+
+
+def click(page: AppTest, label: str) -> AppTest:
+    [button] = [one for one in page.button if one.label.replace("\\", "") == label]
+    button.click()
+    return run(page)
+
+
 def metrics(page: AppTest) -> dict[str, str]:
     return {one.label: one.value for one in page.metric}
 
@@ -45,7 +58,7 @@ def test_the_sample_is_shown_at_once() -> None:
     page = open_page("data")
     assert metrics(page)["Pictures"] == "386"
     assert metrics(page)["Wrong"] == "0"
-    assert "red_flower_01.jpg" in written(page)
+    assert "red_flower_01.jpg" in written(opened(page, "twice-alike"))
 
 
 def test_what_is_wrong_is_told_with_its_files(photos: Path) -> None:
@@ -55,7 +68,8 @@ def test_what_is_wrong_is_told_with_its_files(photos: Path) -> None:
     text = written(page)
     assert "Once the same picture is in two classes: one of the labels is wrong." in text
     assert "1 picture cannot be used (not a picture in a known format)" in text
-    assert "fruit/a bird.jpg" in text
+    assert "fruit/a bird.jpg" not in text
+    assert "fruit/a bird.jpg" in written(opened(page, "labels-same"))
     assert "The folder has no split" in text
 
 
@@ -148,7 +162,115 @@ def test_a_folder_that_changes_under_its_report_is_told(photos: Path) -> None:
     choose(page, "data.class", "fruit")
     (photos / "fruit").rename(photos / "vegetables")
     run(page)
-    assert "This class is gone from the folder; look again." in text_of(page)
+    assert "13 of them cannot be read any more; look again." in text_of(page)
     shutil.rmtree(photos)
-    run(page)
+    click(page, "Look again")
     assert "There is no folder" in written(page)
+
+
+def test_a_finding_is_mended_with_a_click_and_the_click_taken_back(photos: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    page = opened(my_folder(photos), "labels-same")
+    assert not [one for one in page.button if one.label == "Undo the last"]
+    click(page, "All are 'birds'")
+    assert metrics(page)["Wrong"] == "1"
+    assert "**1 correction** of yours applies." in text_of(page)
+    assert "is of another class" in str(page.dataframe[0].value)
+    # The page that trains sees it the same.
+    train = choose(open_page(), "train.source", "folder")
+    choose(train, "train.folder", str(photos))
+    assert "1 correction of yours is applied; no file is changed." in written(train)
+    click(page, "Undo the last")
+    assert metrics(page)["Wrong"] == "2"
+    assert not [one for one in page.button if one.label == "Undo all"]
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_chosen_pictures_are_corrected(photos: Path) -> None:
+    page = my_folder(photos)
+    choose(page, "data.class", "fruit")
+    choose(page, "data.class.fruit.1.chosen", ["a bird.jpg"])
+    choose(page, "data.class.fruit.1.class", "birds")
+    click(page, "Give them this class")
+    assert "Wrong" in metrics(page)
+    assert metrics(page)["Wrong"] == "1"
+    choose(page, "data.class", "birds")
+    options = next(
+        one for one in page.multiselect if one.key == "data.class.birds.1.chosen"
+    ).options
+    assert "a bird.jpg" in options
+    choose(page, "data.class.birds.1.chosen", options[:2])
+    click(page, "Leave out")
+    assert metrics(page)["Pictures"] == "23"
+    click(page, "Undo all")
+    assert metrics(page)["Pictures"] == "25"
+
+
+def test_all_groups_of_a_finding_at_once(photos: Path) -> None:
+    for file in sorted((photos / "birds").iterdir())[3:6]:
+        shutil.copy(file, photos / "birds" / f"copy of {file.name}")
+    page = opened(my_folder(photos), "twice-same")
+    click(page, "Keep the first only: all 3")
+    assert metrics(page)["Pictures"] == "25"
+    assert "**3 corrections** of yours apply." in text_of(page)
+
+
+def test_a_move_is_offered_where_there_is_a_split() -> None:
+    page = choose(open_page("data"), "data.class", "birds")
+    options = next(
+        one for one in page.multiselect if one.key == "data.class.birds.1.chosen"
+    ).options
+    choose(page, "data.class.birds.1.chosen", options[:1])
+    classes = metrics(page)["Classes"]
+    click(page, "Move to validation")
+    assert metrics(page)["Classes"] == classes
+    assert "moved to validation" in str(page.dataframe[0].value)
+
+
+def test_a_folder_outside_the_roots_is_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "link").symlink_to(photos)
+    (allowed / "mixed" / "a").mkdir(parents=True)
+    (allowed / "mixed" / "birds").symlink_to(photos / "birds")
+    (allowed / "files" / "a").mkdir(parents=True)
+    (allowed / "files" / "b").mkdir(parents=True)
+    picture = sorted((photos / "birds").iterdir())[0]
+    shutil.copy(picture, allowed / "files" / "a")
+    shutil.copy(picture, allowed / "mixed" / "a")
+    (allowed / "files" / "b" / "x.jpg").symlink_to(picture)
+    (allowed / "table.csv").write_text(f"path,label\nfiles/a/{picture.name},a\n{picture},b\n")
+    monkeypatch.setenv("THAW_ROOTS", str(allowed))
+    asked = [photos, allowed / ".." / photos.name, "/etc", allowed / "link", allowed / "mixed"]
+    asked += [allowed / "files", allowed / "table.csv"]
+    for folder in asked:
+        page = my_folder(folder)
+        assert "outside the folders that Thaw may read here" in written(page), folder
+        assert not page.metric
+        train = choose(open_page(), "train.source", "folder")
+        choose(train, "train.folder", str(folder))
+        assert "outside the folders that Thaw may read here" in written(train), folder
+    shutil.copytree(photos, allowed / "photos")
+    assert metrics(my_folder(allowed / "photos"))["Pictures"] == "25"
+
+
+def test_without_roots_it_is_where_thaw_was_started(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THAW_ROOTS")
+    assert "outside the folders" in written(my_folder(photos))
+    monkeypatch.chdir(photos.parent)
+    assert metrics(my_folder(photos))["Pictures"] == "25"
+    # The samples lie in Thaw's own folder.
+    assert metrics(open_page("data"))["Pictures"] == "386"
+
+
+def test_a_table_is_looked_at_like_a_folder(photos: Path, tmp_path: Path) -> None:
+    rows = [
+        f"my photos/{file.parent.name}/{file.name},{file.parent.name}"
+        for file in sorted(photos.rglob("*.jpg"))
+    ]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,label", *rows]))
+    assert metrics(my_folder(tmp_path / "photos.csv")) == metrics(my_folder(photos))

@@ -43,6 +43,11 @@ DRAWS = (
     "search_form",
     "steered.py",
     "report_sections.py",
+    "remedy_section.py",
+    "source_choice.py",
+    "upload_section.py",
+    "fetch_section.py",
+    "doubts_section.py",
 )
 
 IMPORT_ALONE = """

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import engine.runs.rate_finder
+import engine.runs.background
 from dashboard.lr_finder_chart import range_figure
 from dashboard.lr_finder_section import moves_backbone, nearest_rate
 from dashboard.widgets import LEARNING_RATES
+from engine.runs.background import WorkState
 from engine.runs.process import process_started
 from engine.runs.rate_finder import (
-    FinderState,
+    MODULE,
     finder_key,
     finder_state,
-    keep_state,
+    finder_work,
     keep_tests,
-    stop_file,
 )
 from engine.runs.store import Store
 from engine.spec import RunSpec
@@ -76,7 +76,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What would have been started as a process of its own."""
     noted: list[list[str]] = []
     monkeypatch.setattr(
-        engine.runs.rate_finder, "start_detached", lambda arguments, log: noted.append(arguments)
+        engine.runs.background, "start_detached", lambda arguments, log: noted.append(arguments)
     )
     return noted
 
@@ -84,7 +84,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def at_work(spec: RunSpec, **values: Any) -> None:
     """Makes this process the one that claims to find rates."""
     born = process_started(os.getpid())
-    keep_state(finder_key(spec), FinderState(pid=os.getpid(), pid_started=born, **values))
+    finder_work(finder_key(spec)).keep(WorkState(pid=os.getpid(), pid_started=born, **values))
 
 
 # ---- before
@@ -96,7 +96,7 @@ def test_a_click_starts_a_finder(commands: list[list[str]]) -> None:
     assert commands == []
     button(page, "start").click()
     run(page)
-    assert commands == [[engine.runs.rate_finder.MODULE, finder_key(FULL)]]
+    assert commands == [[MODULE, finder_key(FULL)]]
     assert [bar.proto.text for bar in page.get("progress")] == ["Starting …"]
     assert button(page, "start") is None
 
@@ -109,7 +109,7 @@ def test_with_several_runs_one_is_chosen(commands: list[list[str]]) -> None:
     run(page)
     button(page, "start").click()
     run(page)
-    assert commands == [[engine.runs.rate_finder.MODULE, finder_key(FULL)]]
+    assert commands == [[MODULE, finder_key(FULL)]]
 
 
 def test_one_run_leaves_no_choice() -> None:
@@ -134,10 +134,10 @@ def test_progress_is_shown_and_can_be_stopped() -> None:
     [bar] = page.get("progress")
     assert bar.proto.text == "Trying rates for the head: 40 of 100"
     assert bar.proto.value == 40
-    assert not stop_file(finder_key(FULL)).exists()
+    assert not finder_work(finder_key(FULL)).stop_file.exists()
     button(page, "stop").click()
     run(page)
-    assert stop_file(finder_key(FULL)).exists()
+    assert finder_work(finder_key(FULL)).stop_file.exists()
 
 
 def test_curves_are_shown_once_it_has_ended() -> None:
@@ -151,7 +151,7 @@ def test_curves_are_shown_once_it_has_ended() -> None:
 
 
 def test_a_failure_is_its_sentence_and_can_be_tried_again(commands: list[list[str]]) -> None:
-    keep_state(finder_key(FULL), FinderState("failed", reason="The folder /photos is *gone*."))
+    finder_work(finder_key(FULL)).keep(WorkState("failed", reason="The folder /photos is *gone*."))
     page = open_section(FULL)
     assert page.error[0].value.replace("\\", "") == "The folder /photos is *gone*."
     assert not page.get("plotly_chart")
@@ -161,7 +161,7 @@ def test_a_failure_is_its_sentence_and_can_be_tried_again(commands: list[list[st
 
 
 def test_a_stopped_finder_says_so() -> None:
-    keep_state(finder_key(FULL), FinderState("stopped"))
+    finder_work(finder_key(FULL)).keep(WorkState("stopped"))
     page = open_section(FULL)
     assert "Stopped before it had found anything." in text_of(page)
     assert button(page, "start").label == "Find rates for Full"
@@ -333,7 +333,7 @@ def test_the_train_page_offers_the_finder_and_a_rate_it_found_reaches_the_run(
     button(page, "start").click()
     run(page)
     [[_, key]] = commands
-    spec = RunSpec.parse(engine.runs.rate_finder.spec_file(key).read_text(encoding="utf-8"))
+    spec = RunSpec.parse(finder_work(key).order_file.read_text(encoding="utf-8"))
     assert spec.strategy.name == "frozen"
     keep_tests(spec, (HEAD, NO_CURVE))
     page = run(open_page("train"))

@@ -1,9 +1,13 @@
 """Fixtures for the engine's tests."""
 
+import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -23,3 +27,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(num_threads)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but this machine can be looked up, as where there is no network."""
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, *rest: Any, **named: Any) -> Any:
+        if host not in LOCAL:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *rest, **named)
+
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)

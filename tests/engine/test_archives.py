@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import archives
+from engine.data import archives, entries, staging, taking
 from engine.data.archives import unpack
 from engine.data.entry_names import MOST_BYTES, safe_name, safe_path
 from engine.data.report import inspect_folder
@@ -209,7 +209,7 @@ def test_what_is_left_out_of_a_stream_counts_as_well(
     outside: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(archives, "RATIO_COUNTS_FROM", 2**20)
+    monkeypatch.setattr(taking, "RATIO_COUNTS_FROM", 2**20)
     file = tmp_path / "x.tar.gz"
     with tarfile.open(file, "w:gz") as archive:
         info = tarfile.TarInfo("a/big.txt")
@@ -272,15 +272,15 @@ def test_a_bomb_is_given_up(
     outside: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(archives, "RATIO_COUNTS_FROM", 2**20)
+    monkeypatch.setattr(taking, "RATIO_COUNTS_FROM", 2**20)
     written: list[int] = []
-    real = archives._Taken.count
+    real = taking.Taken.count
 
-    def count(self: archives._Taken, num_bytes: int, folder: Path) -> None:
+    def count(self: taking.Taken, num_bytes: int, folder: Path) -> None:
         real(self, num_bytes, folder)
         written.append(num_bytes)
 
-    monkeypatch.setattr(archives._Taken, "count", count)
+    monkeypatch.setattr(taking.Taken, "count", count)
     file = zipped(tmp_path / "x.zip", [("a/1.png", bytes(200 * 2**20))])
     assert "unpacks to more than 100 times its size" in refusal(file, outside, thaw_home)
     assert sum(written) <= 100 * file.stat().st_size
@@ -294,13 +294,13 @@ def test_more_than_the_bounds_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = packed(photos, tmp_path / "x.zip")
-    monkeypatch.setattr(archives, "MOST_ENTRIES", 4)
+    monkeypatch.setattr(taking, "MOST_ENTRIES", 4)
     assert "more than 4 entries" in refusal(file, outside, thaw_home)
-    monkeypatch.setattr(archives, "MOST_ENTRIES", 100)
-    monkeypatch.setattr(archives, "MOST_BYTES", 10)
+    monkeypatch.setattr(taking, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(taking, "MOST_BYTES", 10)
     assert "unpacks to more than 0 GiB" in refusal(file, outside, thaw_home)
-    monkeypatch.setattr(archives, "MOST_BYTES", 2**40)
-    monkeypatch.setattr(archives, "KEEP_FREE", 2**60)
+    monkeypatch.setattr(taking, "MOST_BYTES", 2**40)
+    monkeypatch.setattr(taking, "KEEP_FREE", 2**60)
     assert "would fill the disk" in refusal(file, outside, thaw_home)
 
 
@@ -357,14 +357,14 @@ def test_a_full_disk_leaves_nothing_behind(
     outside: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = archives._write
+    real = taking._write
 
-    def write(entry: archives._Entry, target: Path, taken: archives._Taken, part: Path) -> None:
+    def write(entry: entries.Entry, target: Path, taken: taking.Taken, part: Path) -> None:
         if taken.num_pictures == 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(entry, target, taken, part)
 
-    monkeypatch.setattr(archives, "_write", write)
+    monkeypatch.setattr(taking, "_write", write)
     file = packed(photos, tmp_path / "x.zip")
     assert "No space left on device" in refusal(file, outside, thaw_home)
 
@@ -388,8 +388,40 @@ def test_what_a_killed_process_left_is_swept_later(
     old, new = (thaw_home / "datasets" / f".{name}.part" for name in ("old", "new"))
     for part in (old, new):
         (part / "a").mkdir(parents=True)
-    day = time.time() - 2 * archives.ABANDONED_SECONDS
+    day = time.time() - 2 * staging.ABANDONED_SECONDS
     os.utime(old, (day, day))
     unpack(packed(photos, tmp_path / "x.zip"))
     assert not old.exists()
     assert new.exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_of_many_bytes_is_not_read(
+    tmp_path: Path, thaw_home: Path, outside: Callable[[], None], kind: bytes
+) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = kind, 3 * 2**20
+    file = tmp_path / "x.tar"
+    file.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"x" * info.size + bytes(10240))
+    assert "a name of more than a million bytes" in refusal(file, outside, thaw_home)
+
+
+def test_a_disk_that_folds_case_merges_no_classes(
+    photos: Path, tmp_path: Path, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = Path.mkdir
+
+    def folding(path: Path, *args: object, **kwargs: object) -> None:
+        here = (
+            {one.name.casefold() for one in path.parent.iterdir()} if path.parent.exists() else ()
+        )
+        if path.name.casefold() in here and not path.exists():
+            raise FileExistsError(path)
+        mkdir(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", folding)
+    names = ["Cats/1.png", "cats/2.png", "Cats/3.png", "dogs/1.png"]
+    unpacked = unpack(zipped(tmp_path / "x.zip", [(name, picture) for name in names]))
+    assert unpacked.num_pictures == 3
+    assert list(reasons(unpacked)) == ["cats/2.png"]
+    assert "in capitals only" in reasons(unpacked)["cats/2.png"]

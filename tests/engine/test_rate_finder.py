@@ -9,21 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from engine.runs import rate_finder, rate_finder_worker
+from engine.runs import background, rate_finder_worker
+from engine.runs.background import WorkReporter, WorkState
 from engine.runs.process import process_started
 from engine.runs.rate_finder import (
     MODULE,
-    FinderState,
     finder_key,
     finder_state,
-    keep_state,
+    finder_work,
     keep_tests,
-    log_file,
     plain_spec,
-    spec_file,
     start_finder,
-    state_file,
-    stop_file,
     stop_finder,
 )
 from engine.spec import RunSpec
@@ -45,15 +41,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What would have been started, instead of starting it."""
     commands: list[list[str]] = []
     monkeypatch.setattr(
-        rate_finder, "start_detached", lambda arguments, log: commands.append(arguments)
+        background, "start_detached", lambda arguments, log: commands.append(arguments)
     )
     return commands
 
 
-def alive(status: Any = "working", **values: Any) -> FinderState:
+def alive(status: Any = "working", **values: Any) -> WorkState:
     """The state of a finder whose process is this one."""
     born = process_started(os.getpid())
-    return FinderState(status, pid=os.getpid(), pid_started=born, **values)
+    return WorkState(status, pid=os.getpid(), pid_started=born, **values)
 
 
 # ---- what counts as the same
@@ -137,14 +133,14 @@ def test_a_start_leaves_the_spec_for_one_process(spec: RunSpec, started: list[li
     start_finder(spec)
     start_finder(spec)
     assert started == [[MODULE, key]]
-    assert RunSpec.parse(spec_file(key).read_text()) == plain_spec(spec)
+    assert RunSpec.parse(finder_work(key).order_file.read_text()) == plain_spec(spec)
     state = finder_state(spec)
     assert state is not None
     assert state.is_working
 
 
 def test_a_finder_at_work_is_not_started_again(spec: RunSpec, started: list[list[str]]) -> None:
-    keep_state(finder_key(spec), alive(done=40, total=100))
+    finder_work(finder_key(spec)).keep(alive(done=40, total=100))
     start_finder(spec)
     assert started == []
 
@@ -159,15 +155,15 @@ def test_a_start_puts_earlier_curves_and_an_earlier_stop_away(
     assert len(started) == 1
     assert state is not None
     assert state.tests == ()
-    assert not stop_file(finder_key(spec)).exists()
+    assert not finder_work(finder_key(spec)).stop_file.exists()
 
 
 def test_a_process_that_is_gone_has_failed(spec: RunSpec, started: list[list[str]]) -> None:
-    keep_state(finder_key(spec), FinderState(pid=GONE, pid_started=1.0))
+    finder_work(finder_key(spec)).keep(WorkState(pid=GONE, pid_started=1.0))
     state = finder_state(spec)
     assert state is not None
     assert state.status == "failed"
-    assert state.reason.endswith(f"{log_file(finder_key(spec))}.")
+    assert state.reason.endswith(f"{finder_work(finder_key(spec)).log_file}.")
     start_finder(spec)
     assert len(started) == 1
 
@@ -175,18 +171,19 @@ def test_a_process_that_is_gone_has_failed(spec: RunSpec, started: list[list[str
 def test_a_process_that_never_began_has_failed(
     spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_state(finder_key(spec), FinderState())
+    finder_work(finder_key(spec)).keep(WorkState())
     assert finder_state(spec).status == "working"  # type: ignore[union-attr]
-    monkeypatch.setattr(rate_finder, "SILENT_SECONDS", -1.0)
+    monkeypatch.setattr(background, "SILENT_SECONDS", -1.0)
     assert finder_state(spec).status == "failed"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"status": "finished", "tests": [{}]}', '{"x": 1}']
+    "text",
+    ["", "{", "[]", '{"status": "finished", "result": {"tests": [{}]}}', '{"x": 1}'],
 )
 def test_a_damaged_file_is_as_good_as_none(spec: RunSpec, text: str) -> None:
     keep_tests(spec, (HEAD, BACKBONE))
-    state_file(finder_key(spec)).write_text(text)
+    finder_work(finder_key(spec)).state_file.write_text(text)
     assert finder_state(spec) is None
 
 
@@ -197,7 +194,7 @@ def test_a_damaged_file_is_as_good_as_none(spec: RunSpec, text: str) -> None:
 def prepared(spec: RunSpec) -> str:
     """The key of a finder whose process is about to begin."""
     key = finder_key(spec)
-    spec_file(key).write_text(plain_spec(spec).model_dump_json())
+    finder_work(key).order_file.write_text(plain_spec(spec).model_dump_json())
     return key
 
 
@@ -231,7 +228,7 @@ def test_the_process_ends_when_asked_to(prepared: str, spec: RunSpec) -> None:
 def test_a_fault_that_a_person_can_mend_is_its_sentence(tmp_path: Path) -> None:
     spec = tiny_spec(tmp_path / "nowhere")
     key = finder_key(spec)
-    spec_file(key).write_text(spec.model_dump_json())
+    finder_work(key).order_file.write_text(spec.model_dump_json())
     rate_finder_worker.main(key)
     state = finder_state(spec)
     assert state is not None
@@ -255,19 +252,19 @@ def test_any_other_fault_names_its_kind_and_the_log(
     assert state is not None
     assert state.status == "failed"
     assert "KeyError" in state.reason
-    assert str(log_file(prepared)) in state.reason
+    assert str(finder_work(prepared).log_file) in state.reason
     assert "boom" in capfd.readouterr().err
 
 
 def test_progress_is_kept_with_the_process(prepared: str, spec: RunSpec) -> None:
-    writer = rate_finder_worker.ProgressWriter(prepared)
+    writer = WorkReporter(finder_work(prepared))
     writer.emit("progress", 0, 0, {"task": "computing features", "done": 8, "total": 24})
     state = finder_state(spec)
     assert state is not None
     assert (state.task, state.done, state.total) == ("computing features", 8, 24)
-    assert state.pid == os.getpid()
+    assert writer.state.pid == os.getpid()
     writer.emit("progress", 0, 0, {"task": "ready", "classes": 3})
-    assert json.loads(state_file(prepared).read_text())["task"] == "computing features"
+    assert json.loads(finder_work(prepared).state_file.read_text())["task"] == "computing features"
 
 
 def test_a_finder_in_a_process_of_its_own(spec: RunSpec) -> None:

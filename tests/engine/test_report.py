@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageEnhance
 
+from engine.data.findings import Finding
 from engine.data.likeness import MOST_PAIRS, find_alike, perceptual_hash
-from engine.data.report import DataReport, Finding, inspect_folder
+from engine.data.report import DataReport, inspect_folder
 from engine.errors import DataError
 from tests.conftest import CLIPART
 
@@ -46,7 +47,7 @@ def first(folder: Path, split: str, name: str, place: int = 0) -> Path:
 
 
 def names(finding: Finding) -> set[frozenset[str]]:
-    return {frozenset(Path(file).name for file in group) for group in finding.groups}
+    return {frozenset(Path(one.path).name for one in group) for group in finding.groups}
 
 
 def test_nothing_is_found_where_all_is_well(photos: Path) -> None:
@@ -198,13 +199,13 @@ def test_how_the_folder_was_read_is_told(photos: Path) -> None:
     assert finding.sentence == "The classes are those in photos/, the only folder."
 
 
-def test_without_a_split_a_double_may_be_split_later(photos: Path) -> None:
+def test_without_a_split_a_double_is_kept_on_one_side(photos: Path) -> None:
     original = first(photos, "train", "birds")
     shutil.copy(original, original.with_name(f"copy{original.suffix}"))
     report = inspect_folder(photos / "train")
     assert not report.has_split
     assert report.classes[0] == ("birds", 13, 0)
-    assert "A random split may put one of them on each side" in report.findings[0].sentence
+    assert "A split that is drawn keeps them on one side" in report.findings[0].sentence
 
 
 def test_the_sample_has_no_false_leak() -> None:

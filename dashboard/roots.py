@@ -1,0 +1,58 @@
+"""Which folders of this machine the pages may read: who starts Thaw says so, not who opens it."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.data.folders import find_images
+from engine.data.found import ImageFolder
+from engine.errors import DataError
+from engine.home import thaw_home
+from engine.spec import DataSpec
+
+VARIABLE = "THAW_ROOTS"
+
+
+def allowed_roots() -> list[Path]:
+    """Returns the folders below which images may lie, links resolved.
+
+    They are those of THAW_ROOTS, or else where Thaw was started, and always its own data sets.
+    """
+    named = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
+    roots = [Path(text).expanduser() for text in named] or [Path.cwd()]
+    return [root.resolve() for root in (*roots, thaw_home() / "datasets")]
+
+
+def allowed_images(data: DataSpec) -> ImageFolder:
+    """Returns the images of a spec, none of which lies outside the roots, whatever links say.
+
+    Raises:
+        DataError: one does, or the folder cannot be used; see find_images.
+    """
+    roots = allowed_roots()
+    folders = [Path(data.folder), *([Path(data.val_folder)] if data.val_folder else [])]
+    for folder in folders:
+        _require(folder, roots, f"{folder} lies")
+    found = find_images(*folders)
+    paths = [path for group in (*found.train, *(found.val or ())) for path in group]
+    for path in _telling(paths):
+        _require(path, roots, f"{path}, which {folders[0]} leads to, lies")
+    return found
+
+
+def _telling(paths: Iterable[Path]) -> set[Path]:
+    """Returns the folders of files, and those files that are links: where they are decides."""
+    return {path if path.is_symlink() else path.parent for path in paths}
+
+
+def _require(path: Path, roots: Iterable[Path], subject: str) -> None:
+    try:
+        resolved = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path} cannot be looked up ({error}); check the path.") from error
+    if not any(resolved.is_relative_to(root) for root in roots):
+        shown = ", ".join(map(str, roots))
+        raise DataError(
+            f"{subject} outside the folders that Thaw may read here ({shown}); copy the images "
+            "there, or let who started Thaw start it again with --root and that folder."
+        )

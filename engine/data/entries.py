@@ -1,0 +1,157 @@
+"""What an archive holds, an entry after the other, however it is made.
+
+Archives come from strangers: their headers are believed in nothing, and read no further than a
+picture's name can be long.
+"""
+
+import contextlib
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Literal
+
+from engine.errors import DataError
+
+SUFFIXES_OF_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+# A long name, or what pax says of an entry, is read whole; a name has some hundred bytes.
+MOST_HEADER_BYTES = 2**20
+LONG_HEADERS = frozenset(
+    {
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in an archive, or among files that came together.
+
+    Attributes:
+        name: with the folders that it lies in.
+        kind: `other` is a link or a device.
+        open: gives its content.
+        streamed: bytes that have to be unpacked to get past it, whether it is wanted or not.
+    """
+
+    name: str
+    kind: Literal["file", "folder", "other"]
+    open: Callable[[], IO[bytes] | None]
+    streamed: int = 0
+
+
+def is_archive(name: str) -> bool:
+    """Returns whether a file's name is that of an archive."""
+    return name.lower().endswith(SUFFIXES_OF_ARCHIVES)
+
+
+def archive_stem(name: str) -> str:
+    """Returns an archive's name without what says of which kind it is."""
+    suffix = next((one for one in SUFFIXES_OF_ARCHIVES if name.lower().endswith(one)), "")
+    return name[: len(name) - len(suffix)] or "images"
+
+
+def archive_entries(file: IO[bytes], name: str) -> Iterator[Entry]:
+    """Yields what an archive holds.
+
+    Args:
+        file: can be sought in.
+        name: of the archive, for sentences.
+
+    Raises:
+        DataError: it is encrypted.
+        Exception: whatever `sentences` turns into one.
+    """
+    # By its head: a tar whose last file is a zip ends like one.
+    file.seek(0)
+    is_zip = file.read(4) in ZIP_HEADS
+    file.seek(0)
+    return _of_zip(file, name) if is_zip else _of_tar(file)
+
+
+def _of_zip(file: IO[bytes], name: str) -> Iterator[Entry]:
+    with zipfile.ZipFile(file) as packed:
+        for info in packed.infolist():
+            if info.flag_bits & 1:
+                raise DataError(f"{name} is encrypted; unpack it yourself.")
+            mode = info.external_attr >> 16
+            odd = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
+            yield Entry(
+                info.filename,
+                "folder" if info.is_dir() else "other" if odd else "file",
+                lambda info=info: packed.open(info),  # type: ignore[misc]
+            )
+
+
+class _Member(tarfile.TarInfo):
+    """A header of a tar that is not read where it is of a size that none has."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in LONG_HEADERS and member.size > MOST_HEADER_BYTES:
+            # Not an error of its own kind: those are how tarfile finds the end of a file.
+            raise OverflowError("a name of more than a million bytes")
+        return member
+
+
+def _of_tar(file: IO[bytes]) -> Iterator[Entry]:
+    # A stream: what comes is looked at in order, and never all at once.
+    with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as tar:
+        for member in tar:
+            yield Entry(
+                member.name,
+                "folder" if member.isdir() else "file" if member.isreg() else "other",
+                lambda member=member: tar.extractfile(member),  # type: ignore[misc]
+                streamed=member.size,
+            )
+            # Or it keeps all that it has seen.
+            tar.members = []  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def sentences(name: str) -> Iterator[None]:
+    """Turns what unpacking stumbles over into a sentence.
+
+    Args:
+        name: of the archive, or of what came.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (tarfile.ReadError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(
+            f"{name} is no archive that can be read, or is damaged ({_reason(error)}); "
+            f"Thaw takes {', '.join(SUFFIXES_OF_ARCHIVES)}."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{name} cannot be unpacked ({error.strerror or error}); check the file and "
+            "the room on the disk."
+        ) from error
+    except (
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise DataError(f"{name} is damaged ({_reason(error)}); fetch it again.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first line of what a library says; tarfile tells of each format that it tried."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(": ")

@@ -1,0 +1,178 @@
+"""A data set as a table: a CSV or Parquet file with path, label and, where given, split."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from engine.data.found import (
+    TEST_NAMES,
+    TRAIN_NAMES,
+    VAL_NAMES,
+    ImageFolder,
+    LeftOut,
+)
+from engine.errors import DataError
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+NAMES = {
+    "path": ("path", "file", "filename", "filepath", "image"),
+    "label": ("label", "class"),
+    "split": ("split", "set", "subset"),
+}
+SPLITS = {
+    **dict.fromkeys(TRAIN_NAMES, "train"),
+    **dict.fromkeys(VAL_NAMES, "val"),
+    **dict.fromkeys(TEST_NAMES, "test"),
+}
+DELIMITERS = ",;\t"
+
+
+def is_table(path: Path) -> bool:
+    """Returns whether a path names a table, by its suffix."""
+    return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
+
+
+def read_table(file: Path) -> ImageFolder:
+    """Returns the files that a table lists, by class, in the order of their paths.
+
+    Args:
+        file: its columns are `path`, relative to the table's folder or absolute, `label` and, where
+            it has one, `split` with train, val or test.
+
+    Raises:
+        DataError: the file cannot be read, a column is missing, a split has another name, or there
+            are fewer than two classes.
+    """
+    columns = _columns(file)
+    splits = columns.get("split")
+    left_out: list[LeftOut] = []
+    by_split: dict[str, dict[str, dict[Path, None]]] = {}
+    num_repeated = 0
+    rows = zip(
+        columns["path"], columns["label"], splits or [""] * len(columns["path"]), strict=True
+    )
+    for number, (text, label, split_text) in enumerate(rows, 2):
+        reason = _why_not(text, label, split_text, splits is not None)
+        if reason:
+            left_out.append(LeftOut(text or f"row {number}", reason))
+            continue
+        files = by_split.setdefault(_split(file, number, split_text), {}).setdefault(label, {})
+        path = file.parent / text
+        num_repeated += path in files
+        files[path] = None
+    notes = [f"{num_repeated:,} rows are there twice; each counts once."] if num_repeated else []
+    train, val = _parts(by_split, notes)
+    classes = tuple(sorted(train))
+    _require_classes(file, classes, val)
+    return ImageFolder(
+        classes=classes,
+        train=tuple(_ordered(train[name], file) for name in classes),
+        val=None if not val else tuple(_ordered(val.get(name, ()), file) for name in classes),
+        left_out=tuple(left_out),
+        notes=tuple(notes),
+    )
+
+
+def _require_classes(file: Path, classes: Sequence[str], val: Iterable[str]) -> None:
+    if len(classes) < 2:
+        found = f"only the label {classes[0]!r}" if classes else "no label"
+        raise DataError(f"{file} has {found} in rows to train on; it takes at least two labels.")
+    if unknown := sorted(set(val) - set(classes)):
+        raise DataError(
+            f"{file} has the label {unknown[0]!r} in validation only; add training rows of it, or "
+            "remove those rows."
+        )
+
+
+def _columns(file: Path) -> dict[str, list[str]]:
+    import pandas as pd
+
+    try:
+        if file.suffix.lower() == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            table = pd.read_csv(
+                file, sep=_delimiter(file), dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            )
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"The table {file} cannot be read ({reason}); check the path.") from error
+    except Exception as error:
+        # What pandas and pyarrow raise on a damaged file has no common kind.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{file} is no table that can be read ({reason}); write it as a CSV with a line of "
+            "names, path,label, and a line a picture."
+        ) from error
+    by_name = {str(name).strip().lower(): name for name in table.columns}
+    found = {}
+    for column, names in NAMES.items():
+        name = next((by_name[one] for one in names if one in by_name), None)
+        if name is not None:
+            values = table[name].fillna("").tolist()
+            found[column] = [_text(value) for value in values]
+        elif column != "split":
+            there = ", ".join(map(repr, by_name)) or "no names"
+            raise DataError(
+                f"The table {file} has no column {column!r} but {there}; its first line must name "
+                "path and label, and may name split."
+            )
+    return found
+
+
+def _text(value: object) -> str:
+    # Parquet keeps whole numbers with gaps as 1.0.
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _delimiter(file: Path) -> str:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        head = text.readline(10_000)
+    try:
+        return csv.Sniffer().sniff(head, DELIMITERS).delimiter
+    except csv.Error:
+        return ","
+
+
+def _why_not(text: str, label: str, split: str, has_splits: bool) -> str:
+    if not text:
+        return "no path in the table"
+    if "\0" in text:
+        return "its path has a character that no path may have"
+    if not label:
+        return "no label in the table"
+    return "no split in the table" if has_splits and not split else ""
+
+
+def _split(file: Path, number: int, text: str) -> str:
+    if text and text.lower() not in SPLITS:
+        raise DataError(
+            f"Line {number} of {file} has the split {text!r}; write train, val or test."
+        )
+    return SPLITS[text.lower()] if text else "train"
+
+
+def _parts(
+    by_split: dict[str, dict[str, dict[Path, None]]], notes: list[str]
+) -> tuple[dict[str, dict[Path, None]], dict[str, dict[Path, None]]]:
+    val, test = by_split.get("val", {}), by_split.get("test", {})
+    count = sum(map(len, test.values()))
+    if test and not val:
+        notes.append("Runs are judged on the rows of test, since there are none of val.")
+        return by_split.get("train", {}), test
+    if test:
+        notes.append(f"{count:,} rows of test will not be used: runs are judged on those of val.")
+    return by_split.get("train", {}), val
+
+
+def _ordered(files: Iterable[Path], table: Path) -> tuple[Path, ...]:
+    """Returns files as a walk through their folder would, so that the same split is drawn."""
+    return tuple(sorted(files, key=lambda path: _place(path, table.parent)))
+
+
+def _place(path: Path, root: Path) -> tuple[tuple[bool, str], ...]:
+    *folders, name = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
+    # Of a folder, its files come before the folders in it.
+    return (*((True, folder) for folder in folders), (False, name))

@@ -1,0 +1,52 @@
+"""The Data page in a browser: files are sent, looked at and corrected."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from engine.data.report import inspect_folder
+from tests.engine.pictures import distinct_pictures
+from tests.serving import Dashboard
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    folder = distinct_pictures(tmp_path / "pets", {"cats": 12, "dogs": 11})
+    shutil.copy(folder / "cats" / "000.png", folder / "dogs" / "a cat.png")
+    (folder / "cats" / "notes.txt").write_text("a note")
+    return folder
+
+
+def add(page: Page, path: Path) -> None:
+    """Drops a file or a whole folder on the page, and adds what is in it."""
+    page.get_by_text("Add images from this computer").click()
+    if path.is_dir():
+        page.get_by_text("A whole folder", exact=True).click()
+        page.wait_for_selector("input[type=file][webkitdirectory]", state="attached")
+    page.locator("input[type=file]").set_input_files(str(path))
+    page.get_by_text("cats (12), dogs (12)").wait_for()
+    page.get_by_role("button", name="Add 24 pictures").first.click()
+    page.get_by_text("24 pictures added to pets").first.wait_for()
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar", "folder"])
+def test_what_is_sent_is_what_lies_on_the_disk(
+    page: Page, dashboard: Dashboard, pets: Path, kind: str
+) -> None:
+    sent = pets
+    if kind != "folder":
+        sent = Path(shutil.make_archive(str(pets), kind, pets.parent, pets.name))
+    page.goto(f"{dashboard.url}/data")
+    page.get_by_text("What was found").wait_for()
+    add(page, sent)
+    page.get_by_text("the same picture is in two classes").wait_for()
+    newest = max((dashboard.home / "datasets").glob("pets*"), key=lambda one: one.stat().st_mtime)
+    assert inspect_folder(newest).fingerprint == inspect_folder(pets).fingerprint
+    page.get_by_text("the same picture is in two classes").click()
+    page.get_by_role("button", name="All are 'cats'").click()
+    page.get_by_text("1 correction of yours applies").wait_for()
+    assert page.get_by_text("the same picture is in two classes").count() == 0
+    page.get_by_role("button", name="Undo the last").click()
+    page.get_by_text("the same picture is in two classes").wait_for()
