@@ -83,10 +83,6 @@ class ArrayCache:
             os.utime(folder)
         return CachedArray(array, entry, was_there=True)
 
-    def knows(self, key: Mapping[str, Any]) -> Entry | None:
-        """Returns what is known of a key's array without reading it; None where there is none."""
-        return read_entry(self.folder / key_digest(key))
-
     def get(
         self,
         key: Mapping[str, Any],

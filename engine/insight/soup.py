@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -37,6 +36,7 @@ from engine.training.checkpoint import BestCheckpoint, CheckpointHeader, load_ch
 from engine.training.curves import END_FILE, START_FILE
 from engine.training.device import choose_device
 from engine.training.interpolate import average, blend
+from engine.training.layout import layout_for
 from engine.training.loop import evaluate
 from engine.training.metrics import EpochMetrics
 from engine.training.sources import PictureSource
@@ -157,7 +157,8 @@ class ValidationImages:
         transform = EvalTransform(spec.images, backbone, Scale(_rgb(header.mean), _rgb(header.std)))
         dataset = PictureDataset(self._items, transform, spec.seed)
         batches = EpochBatches(len(dataset), spec.training.batch_size, spec.seed, shuffle=False)
-        self._source = PictureSource(dataset, batches, self._device)
+        self._layout = layout_for(self._device, len(dataset))
+        self._source = PictureSource(dataset, batches, self._device, self._layout)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -165,7 +166,7 @@ class ValidationImages:
 
     def judge(self, model: Classifier) -> tuple[float, float]:
         """Returns accuracy and macro F1 (fractions) of a model, which is put in eval mode."""
-        model.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.eval().to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
         metrics = EpochMetrics(self._num_classes, self._device)
         evaluate(1, model, self._source, nn.CrossEntropyLoss(), metrics, _Silent())
         result = metrics.result("val")

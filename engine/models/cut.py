@@ -103,6 +103,10 @@ class Cut:
         with self._skipping(whole, inputs):
             return whole(nothing)  # type: ignore[no-any-return]
 
+    def blank(self, num_images: int, device: torch.device) -> Tensor:
+        """Returns inputs of the second part that are all zeros."""
+        return as_inputs(torch.zeros(num_images, *self.shape, device=device), self.axes)
+
     @contextmanager
     def _skipping(self, whole: Backbone, inputs: Tensor) -> Iterator[None]:
         entry, skipped = self._entry, self._skipped

@@ -21,7 +21,9 @@ from engine.models.catalogue import backbone_record
 from engine.models.classifier import build_classifier
 from engine.runs.store import Store
 from engine.spec import ModelSpec
-from engine.training.device import choose_device, compute_repeatably, wait_for
+from engine.training.device import choose_device, wait_for
+from engine.training.layout import layout_for
+from engine.training.repeatable import compute_repeatably
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 
 IMAGE_SIZE = 160
@@ -41,10 +43,11 @@ def main(backbone: str) -> int:
     # Speed does not depend on the weights, which may not be here yet.
     spec = ModelSpec(backbone=backbone, weights=RANDOM)
     model = build_classifier(spec, num_classes=10, seed=0, size=size)
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = layout_for(device, BATCH)
+    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
     model.set_trainable(model.backbone.stages)
     images_BCHW = torch.rand(BATCH, 3, size, size, device=device)
-    images_BCHW = images_BCHW.to(memory_format=torch.channels_last)
+    images_BCHW = images_BCHW.contiguous(memory_format=layout)
     labels_B = torch.zeros(BATCH, dtype=torch.long, device=device)
     criterion = nn.CrossEntropyLoss()
 

@@ -22,7 +22,8 @@ Device = Literal["auto", "cpu", "cuda"]
 class RunSpec(Part):
     """Everything that decides a run's result: JSON in and out, all faults reported at once.
 
-    The same spec and seed give the same numbers on the same machine.
+    The same spec and seed give the same numbers on the same machine; on a GPU not of networks whose
+    pooling PyTorch cannot repeat there (AlexNet, VGG).
     """
 
     data: DataSpec

@@ -80,7 +80,8 @@ class TrainingSpec(Part):
         description="Number format in which stages that learn are computed.",
         json_schema_extra=about(
             "Precision of training",
-            full="32 bits throughout: the same numbers on every machine of a kind",
+            full="32 bits: the same numbers on every machine of a kind; GPUs from 2020 on round "
+            "what they multiply in convolutions to 19 bits (TF32), as PyTorch has it",
             mixed="16 bits where little is lost by it: faster and half the memory where the device "
             "has units for it; refused where it has none",
         ),

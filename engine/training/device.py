@@ -1,6 +1,5 @@
 """Where a run computes, and what it used of it."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,6 @@ from engine.spec import Device
 
 # Two threads are even with one at about so many on the CPU that was tried.
 ONE_THREAD_PRODUCTS = 2_000_000
-# With a workspace of this size cuBLAS adds up in the same order each time.
-CUBLAS_WORKSPACE = ":4096:8"
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -30,16 +27,6 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(wanted)
-
-
-def compute_repeatably() -> None:
-    """Makes the same work give the same numbers each time, wherever PyTorch knows a way."""
-    # Read before the first product on a GPU, and not again.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else each new tensor is filled before it is written, which changes no number and takes a
-    # fifteenth of a step on a CPU.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def wait_for(device: torch.device) -> None:

@@ -112,6 +112,7 @@ def features_key(
     dtype: str,
     view: dict[str, Any] | None,
     device: torch.device,
+    layout: torch.memory_format,
 ) -> dict[str, Any]:
     """Returns everything that decides the inputs that are kept.
 
@@ -122,6 +123,7 @@ def features_key(
         dtype: in which they are kept.
         view: what decides random changes of the pictures, where there are any.
         device: computes them.
+        layout: in which images lie in memory.
     """
     return {
         "version": 2,
@@ -135,7 +137,9 @@ def features_key(
         "before": cut.stage,
         "dtype": dtype,
         "batch_size": BATCH_SIZE,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": device.type
+        if device.type == "cpu"
+        else f"{torch.cuda.get_device_name(device)}, {layout}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from engine.caching import ArrayCache
 from engine.data.loader import EpochBatches
 from engine.data.manifest import Item, Manifest
 from engine.data.squares import Rows, rows_of, unique_items
@@ -22,11 +21,11 @@ from engine.events import Value
 from engine.models.backbone import Backbone
 from engine.models.catalogue import BackboneRecord
 from engine.models.cut import Cut
+from engine.models.exact import exact_convolutions
 from engine.models.folding import Folds
 from engine.spec import RunSpec
 from engine.training.features import (
     BATCH_SIZE,
-    KIND,
     Kept,
     effect_of_half,
     features_key,
@@ -87,6 +86,11 @@ class Feed:
         self.scale = self._pictures.scale
 
     @property
+    def layout(self) -> torch.memory_format:
+        """In which images lie in memory."""
+        return self._pictures.layout
+
+    @property
     def num_batches(self) -> int:
         """Training batches in an epoch."""
         return len(self._pictures.batches(self._manifest.train, shuffle=True))
@@ -116,8 +120,9 @@ class Feed:
             backbone: of which nothing before `stage` changes.
             stage: the first that learns; None where none does.
             head: on which the effect of half precision is measured, where there is one.
-            num_epochs: that will use them, where that is known. For a single one they are used
-                where they are at hand, and not computed: that would be no gain.
+            num_epochs: that will use them, where that is known. For a single one they are not
+                computed, which would be no gain, nor taken from others: what happens to be there
+                must not decide the last digits of a result.
 
         Returns:
             None where the backbone cannot be divided, or what would be kept is too large.
@@ -171,7 +176,10 @@ class Feed:
             known = self._cuts[stage]
             if known is None or known.backbone is backbone:
                 return known
-        self._cuts[stage] = find_cut(backbone, stage, self._pictures.some())
+        # As folds are tried: what a GPU looks for, for seconds, before it computes a batch of
+        # another size or precision, it looks for once.
+        with exact_convolutions():
+            self._cuts[stage] = find_cut(backbone, stage, self._pictures.some())
         return self._cuts[stage]
 
     def _at_hand(self, head: nn.Module | None, cut: Cut, view: int, only_once: bool) -> bool:
@@ -184,11 +192,10 @@ class Feed:
             if place not in self._told:
                 self._tell_kept(self._kept[place], cut, view, head)
             return True
-        unique, transform = self._unique_of(view), self._transform(view)
-        key = self._key(cut, view, unique, transform)
-        if only_once and cut.stage is not None and ArrayCache(KIND).knows(key) is None:
+        if only_once and cut.stage is not None:
             return False
-        kept = self._keep(cut, view, unique, transform, key)
+        unique, transform = self._unique_of(view), self._transform(view)
+        kept = self._keep(cut, view, unique, transform, self._key(cut, view, unique, transform))
         if kept is None:
             return False
         self._kept[place] = kept
@@ -221,7 +228,8 @@ class Feed:
         images = self._spec.images
         changed = {"augmentation": images.augmentation, "seed": self._spec.seed, "view": view}
         dtype = "float16" if self._halves else "float32"
-        return features_key(cut, unique, transform, dtype, changed if view else None, self._device)
+        view_key = changed if view else None
+        return features_key(cut, unique, transform, dtype, view_key, self._device, self.layout)
 
     def _keep(
         self,

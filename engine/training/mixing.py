@@ -6,6 +6,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from engine.spec import TrainingSpec
+from engine.training.layout import laid_out_like
 
 
 class Mixer:
@@ -30,7 +31,7 @@ class Mixer:
         return self._mix is not None
 
     def __call__(self, inputs: Tensor, labels_B: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Returns inputs and targets: labels (B,) as they are, or shares of classes (B, K)."""
+        """Returns images and targets: labels (B,) as they are, or shares of classes (B, K)."""
         if self._mix is None:
             return inputs, labels_B
         with torch.random.fork_rng(devices=[]):
@@ -38,4 +39,5 @@ class Mixer:
             seed = int(np.random.SeedSequence((self._seed, step)).generate_state(1)[0])
             torch.default_generator.manual_seed(seed)
             mixed, targets_BK = self._mix(inputs, labels_B)
-        return mixed, targets_BK
+        # A GPU lays out anew what it blends.
+        return laid_out_like(mixed, inputs), targets_BK

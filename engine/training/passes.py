@@ -15,6 +15,7 @@ from engine.models.classifier import Classifier
 from engine.models.gradient_checkpointing import forgetting
 from engine.spec import RunSpec
 from engine.training.feeding import Inputs
+from engine.training.layout import laid_out_like
 from engine.training.loop import Forward
 
 
@@ -61,7 +62,7 @@ def after_cut(inputs: Inputs, model: Classifier) -> Forward:
 def _resized(forward: Forward, size: int) -> Forward:
     def logits(images_BCHW: Tensor) -> Tensor:
         small = v2.functional.resize(images_BCHW, [size, size], antialias=True)
-        return forward(small.contiguous(memory_format=torch.channels_last))
+        return forward(laid_out_like(small, images_BCHW))
 
     return logits
 

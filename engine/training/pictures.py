@@ -24,6 +24,7 @@ from engine.models.catalogue import BackboneRecord
 from engine.spec import RunSpec
 from engine.training.balance import equal_chances
 from engine.training.features import measure_scale
+from engine.training.layout import layout_of_run
 from engine.training.reporter import Preparation, Reporter, StopTrainingError
 from engine.training.sources import PictureSource, Source, SquareSource, labels_tensor
 
@@ -37,6 +38,7 @@ class Pictures:
     Attributes:
         unique: an item of each content, in an order that depends on the contents alone.
         scale: how pixels are normalised.
+        layout: in which images lie in memory.
         plain: makes images of pictures as they are.
         changed: makes images to train on.
     """
@@ -55,6 +57,7 @@ class Pictures:
         self._device = device
         self._reporter = reporter
         self._squares: dict[str, CachedArray | None] = {}
+        self.layout = layout_of_run(spec, device, len(manifest.train))
         self.unique = unique_items((*manifest.train, *manifest.val))
         self.scale = self._measured_scale()
         self.plain = EvalTransform(spec.images, record, self.scale)
@@ -69,7 +72,7 @@ class Pictures:
     def some(self) -> Tensor:
         """Returns two images to try something on."""
         images = [self.plain.finish(read_square(i, self.plain), ()) for i in self._manifest.val[:2]]
-        return torch.stack(images).to(self._device, memory_format=torch.channels_last)
+        return torch.stack(images).to(self._device, memory_format=self.layout)
 
     def sources(self) -> tuple[Source, Source]:
         """Returns sources of changed images to train on, and of plain ones to validate on."""
@@ -87,10 +90,10 @@ class Pictures:
         squares = None if cached is None else Rows(cached.array, rows_of(items, self.unique))
         if squares is not None and not transform.changes:
             labels_N = labels_tensor([item.label for item in items], self._device)
-            return SquareSource(squares, labels_N, transform, batches, self._device)
+            return SquareSource(squares, labels_N, transform, batches, self._device, self.layout)
         views = self._spec.images.views
         dataset = PictureDataset(items, transform, self._spec.seed, squares, views)
-        return PictureSource(dataset, batches, self._device)
+        return PictureSource(dataset, batches, self._device, self.layout)
 
     def batches(self, items: Sequence[Item], shuffle: bool) -> EpochBatches:
         """Returns the batches of some items: a training set's are shuffled and balanced."""

@@ -21,8 +21,9 @@ from engine.spec import Act, BatchNormMode, RunSpec
 from engine.strategies import STRATEGIES, Strategy
 from engine.training.balance import class_weights
 from engine.training.checkpoint import BestCheckpoint
-from engine.training.device import choose_device, compute_repeatably
+from engine.training.device import choose_device
 from engine.training.feeding import Feed, Inputs
+from engine.training.layout import blank_images, layout_of_run
 from engine.training.loop import Forward, Learner
 from engine.training.mixing import Mixer
 from engine.training.optimisers import build_optimiser
@@ -31,6 +32,7 @@ from engine.training.plan import rate_plan, same_every_epoch
 from engine.training.precision import Precision
 from engine.training.pull import PullToStart
 from engine.training.rates import Rates
+from engine.training.repeatable import compute_repeatably
 from engine.training.reporter import Preparation, Reporter
 from engine.training.sizes import train_size
 from engine.training.sources import Source
@@ -89,6 +91,7 @@ class Session:
         epoch: the present one, counted from 1; 0 before the first.
         moved: stages that have learnt at any time so far.
         blend_start: weights from which the last phase started, where they are to be blended.
+        repeats: whether training repeats, for each set of stages with which that was tried.
         waiting: acts that are still to be applied, in order.
         keeper: writes states to go on from; None where nothing is kept.
         resumed_after: epoch after which it was taken up again; 0 where it was not.
@@ -113,6 +116,7 @@ class Session:
     epoch: int = 0
     moved: set[str] = field(default_factory=set)
     blend_start: dict[str, Tensor] | None = None
+    repeats: dict[frozenset[str], bool] = field(default_factory=dict)
     waiting: list[Act] = field(default_factory=list)
     keeper: StateKeeper | None = None
     resumed_after: int = 0
@@ -204,12 +208,13 @@ def set_up(
     manifest = manifest or (before and before.manifest) or _manifest(spec, folder, reporter)
     strategy = STRATEGIES[spec.strategy.name]
     backbone = None if before is None else before.model.backbone
+    layout = layout_of_run(spec, device, len(manifest.train))
     model = _model(spec, manifest, strategy, folder, backbone).to(
         device,
-        memory_format=torch.channels_last,  # type: ignore[call-overload]
+        memory_format=layout,  # type: ignore[call-overload]
     )
-    if spec.images.start_size:
-        _try_small(model.backbone, spec.images.start_size, device)
+    if start_size := spec.images.start_size:
+        _try_small(model.backbone, blank_images(2, start_size, device, layout))
     labels_N = [item.label for item in manifest.train]
     smoothing = spec.training.label_smoothing
     weighted = spec.training.class_balance == "loss"
@@ -281,22 +286,20 @@ def _model(
 
 
 @torch.no_grad()
-def _try_small(backbone: Backbone, size: int, device: torch.device) -> None:
+def _try_small(backbone: Backbone, images_BCHW: Tensor) -> None:
     """Runs a backbone on pictures of the first size, before anything is trained.
 
     Raises:
         SpecError: it cannot be run on pictures that small.
     """
-    images_BCHW = torch.zeros(2, 3, size, size, device=device)
-    images_BCHW = images_BCHW.to(memory_format=torch.channels_last)
     try:
         with backbone.evaluating():
             backbone(images_BCHW)
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:160]
         raise SpecError(
-            f"images.start_size is {size}; {backbone.record.name} cannot be run on pictures that "
-            f"small ({reason}); choose a larger size, or 0."
+            f"images.start_size is {images_BCHW.shape[-1]}; {backbone.record.name} cannot be run "
+            f"on pictures that small ({reason}); choose a larger size, or 0."
         ) from error
 
 

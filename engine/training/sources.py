@@ -51,18 +51,23 @@ class _InBatches:
 class PictureSource(_InBatches):
     """Normalised images (B, 3, H, W), decoded in worker processes."""
 
-    def __init__(self, dataset: PictureDataset, batches: EpochBatches, device: torch.device):
+    def __init__(
+        self,
+        dataset: PictureDataset,
+        batches: EpochBatches,
+        device: torch.device,
+        layout: torch.memory_format,
+    ):
         super().__init__(batches)
         self._device = device
+        self._layout = layout
         self._loader = picture_loader(dataset, batches, pin_memory=device.type == "cuda")
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""
         self._batches.epoch = epoch
         for images_BCHW, labels_B, positions_B in self._read():
-            moved = images_BCHW.to(
-                self._device, memory_format=torch.channels_last, non_blocking=True
-            )
+            moved = images_BCHW.to(self._device, memory_format=self._layout, non_blocking=True)
             yield moved, labels_B.to(self._device, non_blocking=True), positions_B
 
     def _read(self) -> Iterator[Batch]:
@@ -84,12 +89,14 @@ class SquareSource(_InBatches):
         transform: EvalTransform,
         batches: EpochBatches,
         device: torch.device,
+        layout: torch.memory_format,
     ):
         self._squares = squares
         self._labels_N = labels_N
         self._transform = transform
         super().__init__(batches)
         self._device = device
+        self._layout = layout
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (counted from 1), on the device."""
@@ -98,7 +105,8 @@ class SquareSource(_InBatches):
             squares_BHWC = torch.from_numpy(self._squares[positions]).to(self._device)
             positions_B = torch.from_numpy(positions)
             labels_B = self._labels_N[positions_B.to(self._labels_N.device)]
-            yield self._transform.normalised(squares_BHWC), labels_B, positions_B
+            images_BCHW = self._transform.normalised(squares_BHWC)
+            yield images_BCHW.contiguous(memory_format=self._layout), labels_B, positions_B
 
 
 class FeatureSource(_InBatches):

@@ -3,6 +3,7 @@
 from engine.events import Value
 from engine.spec import Act
 from engine.training.feeding import Inputs
+from engine.training.repeatable import compute_repeatably
 from engine.training.session import Session
 
 
@@ -60,6 +61,9 @@ def enter(session: Session, before: int, epoch: int) -> None:
         # What was best so far may hold tensors that are about to change.
         session.checkpoint.write()
         session.moved |= touched
+    if frozenset(free) not in session.repeats:
+        # What was tried with other stages need not hold for these.
+        compute_repeatably()
     session.feed.forget(free)
     session.model.set_trainable(free)
     session.model.train_stages(free, session.batch_norm)

@@ -3,6 +3,7 @@
 Shapes: N validation images, K classes.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -22,10 +23,12 @@ from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
 from engine.training.feeding import TELLING_IMAGES, Inputs
-from engine.training.loop import StepLog, evaluate, train_one_epoch
+from engine.training.layout import blank_images
+from engine.training.loop import Forward, StepLog, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
 from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
+from engine.training.repeatable import insist_where_possible
 from engine.training.reporter import Reporter, StopTrainingError
 from engine.training.resume import acts_ahead, restore, state_of
 from engine.training.session import (
@@ -36,6 +39,7 @@ from engine.training.session import (
     Session,
     set_up,
 )
+from engine.training.sources import Source
 from engine.training.speeds import TRAIN_FULL, Speed, record_speed
 from engine.training.state import StateKeeper, newest_state
 from engine.training.steering import begin_epoch, steer
@@ -203,6 +207,7 @@ def _train_and_judge(
     else:
         learning = session.trainable(_steps_before(session, epoch))
         session.model.train_stages(learning, session.batch_norm)
+    _insist_on_repeating(session, start, train_source, inputs, forward)
     train_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     rates = session.learner.rates.set(_steps_before(session, epoch))
     # What is drawn in an epoch does not depend on what was drawn before, so that one that was cut
@@ -247,6 +252,33 @@ def _train_and_judge(
     _keep_if_best(session, epoch, float(val_metrics.result("val")["val/accuracy"]), logits_NK)
     _note_speed(session, start, train_source.num_images, train_seconds)
     session.reporter.emit("epoch", epoch, epoch * train_source.num_batches, values)
+
+
+def _insist_on_repeating(
+    session: Session, start: _Start, source: Source, inputs: Inputs | None, forward: Forward
+) -> None:
+    """Has the device compute an epoch in ways that repeat; tried when other stages learn."""
+    learning = frozenset(start.learning)
+    if not learning:
+        return
+    if learning in session.repeats:
+        torch.use_deterministic_algorithms(True, warn_only=not session.repeats[learning])
+        return
+    # Compiling is left to the first step.
+    passes = session.passes.plain() if inputs is None else forward
+    num_images = math.ceil(source.num_images / source.num_batches)
+    num_images = math.ceil(num_images / session.spec.training.accumulation)
+    batch = (
+        blank_images(num_images, start.size, session.device, session.feed.layout)
+        if inputs is None
+        else inputs.cut.blank(num_images, session.device)
+    )
+
+    def logits() -> Tensor:
+        with session.learner.precision.computing():
+            return passes(batch)
+
+    session.repeats[learning] = insist_where_possible(session.model, logits)
 
 
 def _steps_before(session: Session, epoch: int) -> int:

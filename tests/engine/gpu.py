@@ -1,7 +1,6 @@
 """What tests on a GPU share; they are skipped where there is none."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,14 +67,3 @@ class Bench:
 
     def _spec(self, settings: dict[str, Any]) -> Any:
         return tiny_spec(self._pictures, GPU | settings)
-
-
-@contextmanager
-def all_32_bits() -> Iterator[None]:
-    """Has convolutions computed in all 32 bits; GPUs round what they multiply to 19 of them."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

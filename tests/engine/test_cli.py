@@ -22,7 +22,7 @@ from tests.engine.specs import tiny_spec
 from tests.engine.test_compare import EPOCH_KEYS, RUN_KEYS
 
 THAW = str(Path(sys.executable).parent / "thaw")
-TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash"]
+TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash", "--device", "cpu"]
 
 
 def thaw(*arguments: str, cwd: Path | None = None, timeout: float = 120, **environment: str) -> Any:

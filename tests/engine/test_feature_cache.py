@@ -114,6 +114,19 @@ def test_a_second_run_gives_the_numbers_of_the_first_bit_for_bit(session_of: Set
     assert [one["features_found"] for one in (*told(first), *told(second))] == [False, True]
 
 
+def test_what_others_left_decides_no_digit(session_of: SetUp) -> None:
+    """Phases of one epoch run on pictures, whether what they begin with is there or not."""
+    gradual = {"strategy.name": "gradual", "training.epochs": 4} | SGD
+    alone = session_of(gradual)
+    run_epochs(alone)
+    for last_stages in (1, 2, 3):
+        run_epochs(session_of(PARTIAL | {"strategy.last_stages": last_stages}))
+    after = session_of(gradual)
+    run_epochs(after)
+    assert [facts["features_before"] for facts in told(after)] == ["head"]
+    assert metrics_of(after) == metrics_of(alone)
+
+
 # ---- computed once
 
 

@@ -1,6 +1,7 @@
 """The first measurement of a machine gives way to runs."""
 
 import pytest
+import torch
 
 from engine.models.classifier import Classifier
 from engine.runs import measure
@@ -9,6 +10,11 @@ from engine.training.speeds import FORWARD, TRAIN_FULL, known_speeds
 from tests.engine.specs import tiny_spec
 
 BACKBONE = "efficientnet_lite0"
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "choose_device", lambda wanted: torch.device("cpu"))
 
 
 def test_an_idle_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

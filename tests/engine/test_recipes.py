@@ -27,7 +27,7 @@ HYPERRULE = "bit-hyperrule"
 
 
 def spec_of(name: str, folder: Path, facts: DataFacts | None = None, **changed: Any) -> RunSpec:
-    values: dict[str, Any] = {"data": {"folder": str(folder)}}
+    values: dict[str, Any] = {"data": {"folder": str(folder)}, "device": "cpu"}
     changes = {path.replace("__", "."): value for path, value in changed.items()}
     for path, value in (RECIPES[name].settings_for(facts) | changes).items():
         part, _, field = path.partition(".")

@@ -29,7 +29,7 @@ from engine.runs.store import Store
 from engine.training import loop
 from engine.training.checkpoint import load_checkpoint
 from engine.training.device import choose_device
-from engine.training.metrics import EpochMetrics
+from engine.training.metrics import EpochMetrics, macro_f1
 from engine.training.predictions import Predictions, confusion_matrix
 from engine.training.trainer import (
     CHECKPOINT_FILE,
@@ -318,6 +318,16 @@ def test_metrics_count_every_image_the_same() -> None:
     result = metrics.result("val")
     assert result["val/loss"] == pytest.approx(2.0)
     assert result["val/accuracy"] == pytest.approx(0.75)
+
+
+def test_f1_of_very_many_classes_is_counted_without_a_table() -> None:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    random = np.random.default_rng(0)
+    labels_N, predicted_N = random.integers(0, 3000, (2, 20_000))
+    predicted_N[:10_000] = labels_N[:10_000]
+    expected = f1_score(labels_N, predicted_N, average="macro", zero_division=0.0)
+    found = macro_f1(torch.from_numpy(predicted_N), torch.from_numpy(labels_N), 4000)
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 # ---- settings have their effect
