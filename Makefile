@@ -1,4 +1,4 @@
-.PHONY: run test test-all check bench setup format index
+.PHONY: run test test-all check bench chaos setup format index
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -27,6 +27,9 @@ check: .venv/installed-dev
 bench: .venv/installed-dev
 	@./tests/chromium.sh
 	$(BIN)/python -m tests.benchmarks
+
+chaos: .venv/installed-dev
+	$(BIN)/python -m tests.chaos
 
 index: .venv/installed-dev
 	$(BIN)/python -m engine.models.make_index

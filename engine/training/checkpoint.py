@@ -11,12 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.data.scale import Scale
-from engine.errors import WeightsError
+from engine.errors import TrainingError, WeightsError
 from engine.files import replacing
 from engine.models.backbone import RANDOM
 from engine.models.classifier import Classifier, build_classifier
 from engine.models.lora import merged_state_dict
 from engine.spec import RunSpec
+from engine.training.state import reason_of
 
 HEADER_KEY = "thaw"
 WRITE_SECONDS = 5.0
@@ -91,7 +92,11 @@ class BestCheckpoint:
             self.write()
 
     def write(self) -> None:
-        """Writes the best weights, where there are any that are not written yet."""
+        """Writes the best weights, where there are any that are not written yet.
+
+        Raises:
+            TrainingError: the file cannot be written; an earlier one is as it was.
+        """
         if not self._unwritten or self.header is None:
             return
         weights = merged_state_dict(self._model) | self._weights
@@ -99,8 +104,14 @@ class BestCheckpoint:
         tensors = {
             name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()
         }
-        with replacing(self.file) as part:
-            save_file(tensors, part, {HEADER_KEY: json.dumps(asdict(self.header))})
+        try:
+            with replacing(self.file) as part:
+                save_file(tensors, part, {HEADER_KEY: json.dumps(asdict(self.header))})
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"The best weights cannot be written to {self.file.parent} ({reason_of(error)}); "
+                "free some room or mend its permissions, and resume the run."
+            ) from error
         self._unwritten = False
         self._written_at = time.monotonic()
 

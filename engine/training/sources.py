@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.data.loader import UNREADABLE, Batch, EpochBatches, PictureDataset, picture_loader
 from engine.data.squares import Rows
 from engine.data.transforms import EvalTransform
-from engine.errors import DataError
+from engine.errors import DataError, TrainingError
 from engine.models.cut import as_inputs
 
 
@@ -77,6 +77,13 @@ class PictureSource(_InBatches):
             # The loader hands on a worker's whole traceback as the message.
             sentence = str(error).rpartition(UNREADABLE)[2].strip()
             raise DataError(f"{UNREADABLE} {sentence}") from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(
+                "A process that decodes pictures was killed, mostly for want of memory; end what "
+                "else uses it, and resume the run."
+            ) from error
 
 
 class SquareSource(_InBatches):

@@ -62,6 +62,7 @@ class StateKeeper:
 
         Raises:
             OSError: it cannot be written; what was there before still is.
+            SafetensorError: likewise.
         """
         started = time.monotonic()
         tensors = {
@@ -84,6 +85,12 @@ class StateKeeper:
             file.unlink(missing_ok=True)
 
 
+def reason_of(error: Exception) -> str:
+    """Returns in a few words why a file could not be written or read."""
+    lines = str(getattr(error, "strerror", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def state_files(folder: Path) -> list[Path]:
     """Returns the files that hold states, the newest first."""
     return sorted(folder.glob(PATTERN), reverse=True)
@@ -96,9 +103,9 @@ def newest_state(folder: Path) -> tuple[State | None, list[str]]:
         try:
             return read_state(file), damaged
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             damaged.append(
-                f"{file.name} is damaged ({reason}), so the run goes on from the one before."
+                f"{file.name} is damaged ({reason_of(error)}), so the run goes on from the one "
+                "before."
             )
     return None, damaged
 

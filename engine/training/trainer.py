@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.data.manifest import MANIFEST_FILE, Manifest
@@ -41,7 +42,7 @@ from engine.training.session import (
 )
 from engine.training.sources import Source
 from engine.training.speeds import TRAIN_FULL, Speed, record_speed
-from engine.training.state import StateKeeper, newest_state
+from engine.training.state import StateKeeper, newest_state, reason_of
 from engine.training.steering import begin_epoch, steer
 
 __all__ = [
@@ -163,9 +164,9 @@ def _keep_state(session: Session) -> None:
         # The best epoch so far must be on disk for a state that says there was one.
         session.checkpoint.write()
         keeper.write(state_of(session, time.perf_counter() - session.started))
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         sentence = (
-            f"What the run has come to cannot be written ({error.strerror or error}); it goes on, "
+            f"What the run has come to cannot be written ({reason_of(error)}); it goes on, "
             "and could be resumed only from an earlier epoch."
         )
         told: dict[str, Value] = {"task": "state", "state_note": sentence}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from engine.data.manifest import Manifest
 from engine.errors import TrainingError
 from engine.events import Kind, Value
 from engine.spec import Act, RunSpec
-from engine.training import state, trainer
+from engine.training import checkpoint, state, trainer
 from engine.training.session import CHECKPOINT_FILE, Session
 from engine.training.state import newest_state, state_files
 from tests.conftest import Recorder
@@ -281,4 +282,26 @@ def test_early_stopping_counts_what_was_before(tiny_folder: Path, tmp_path: Path
         trainer.train(spec, tmp_path / "run", first)
     resumed = trainer.train(spec, tmp_path / "run", again)
     assert resumed.note == whole.note
+    assert told(first, again) == told(unbroken)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("I/O error: full")]
+)
+def test_best_weights_that_cannot_be_written_end_the_run_with_a_sentence(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    spec = spec_of(tiny_folder, {"strategy.name": "full"})
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "run").mkdir()
+    unbroken, first, again = Recorder(), Recorder(), Recorder()
+    trainer.train(spec, tmp_path / "whole", unbroken)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", full)
+        with pytest.raises(TrainingError, match=r"^The best weights cannot be written to .*resume"):
+            trainer.train(spec, tmp_path / "run", first)
+    trainer.train(spec, tmp_path / "run", again)
     assert told(first, again) == told(unbroken)

@@ -1,0 +1,1 @@
+"""What befalls runs, and what becomes of them: `make chaos`."""
