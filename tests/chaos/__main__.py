@@ -55,7 +55,9 @@ def main() -> int:
         if chosen.names and not any(part in name for part in chosen.names):
             continue
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="thaw-chaos-") as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="thaw-chaos-", ignore_cleanup_errors=True
+        ) as folder:
             try:
                 outcome = fault(Stage(Path(folder)))
             except WrongOutcomeError as error:
