@@ -140,6 +140,7 @@ def _refuse_sparse() -> None:
 def _of_tar(file: IO[bytes]) -> Iterator[Entry]:
     # A stream: what comes is looked at in order, and never all at once.
     with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as tar:
+        before = 0
         for member in tar:
             if member.size < 0:
                 # As pax may say; the next header would be one before.
@@ -148,10 +149,13 @@ def _of_tar(file: IO[bytes]) -> Iterator[Entry]:
                 member.name,
                 "folder" if member.isdir() else "file" if member.isreg() else "other",
                 lambda member=member: tar.extractfile(member),  # type: ignore[misc]
-                streamed=member.size,
+                # With what was said of it before, which may be more than it is itself.
+                streamed=tar.offset - before,
             )
+            before = tar.offset
             # Or it keeps all that it has seen.
             tar.members = []  # type: ignore[attr-defined]
+            tar.pax_headers = {}
         _require_end(tar)
 
 

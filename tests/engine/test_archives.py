@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gzip
 import io
 import os
 import re
@@ -9,6 +10,7 @@ import stat
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -493,6 +495,26 @@ def test_a_file_with_holes_is_refused(
         content = tars.pax(records) + tars.header("a/1.png", b"0", len(body)) + body
     file = tarred(tmp_path / "x.tar", content)
     assert "a file with holes in it" in refusal(file, outside, thaw_home)
+
+
+def test_what_is_said_of_entries_counts_and_is_not_kept(
+    tmp_path: Path,
+    thaw_home: Path,
+    outside: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [tars.pax([(f"k{n}", b"a" * 900_000)], kind=tarfile.XGLTYPE) for n in range(20)]
+    file = tmp_path / "x.tar"
+    file.write_bytes(gzip.compress(b"".join(one + tars.header("a.txt", b"0", 0) for one in said)))
+    monkeypatch.setattr(taking, "RATIO_COUNTS_FROM", 2**20)
+    assert "unpacks to more than 100 times its size" in refusal(file, outside, thaw_home)
+    tracemalloc.start()
+    try:
+        with file.open("rb") as opened:
+            assert sum(1 for _ in entries.archive_entries(opened, "x")) == 20
+        assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", [b"", b"\0a/2.png"])

@@ -59,14 +59,16 @@ def padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % BLOCK)
 
 
-def pax(records: Sequence[tuple[str, bytes]], length_off: int = 0) -> bytes:
-    """Returns an entry that says more of the next one; with wrong lengths where asked for."""
+def pax(
+    records: Sequence[tuple[str, bytes]], length_off: int = 0, kind: bytes = tarfile.XHDTYPE
+) -> bytes:
+    """Returns an entry that says more of the next one, or of all; with wrong lengths if asked."""
     body = b""
     for key, value in records:
         rest = b" " + key.encode() + b"=" + value + b"\n"
         length = len(rest) + len(str(len(rest) + len(str(len(rest)))))
         body += str(max(0, length + length_off)).encode() + rest
-    return header("pax", tarfile.XHDTYPE, len(body)) + padded(body)
+    return header("pax", kind, len(body)) + padded(body)
 
 
 @st.composite
