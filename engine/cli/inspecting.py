@@ -8,6 +8,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, print_json
+from engine.data.entry_names import shown_name
 from engine.data.remedies import current_remedies
 from engine.data.report import DataReport, inspect_folder
 
@@ -48,7 +49,7 @@ def _print(report: DataReport) -> None:
     columns = ("class", "train", "val") if report.has_split else ("class", "pictures")
     table = Table(*columns)
     for name, train, val in report.classes:
-        table.add_row(name, f"{train:,}", *([f"{val:,}"] if report.has_split else []))
+        table.add_row(shown_name(name), f"{train:,}", *([f"{val:,}"] if report.has_split else []))
     console.print(table)
     formats = ", ".join(f"{count:,} {name}" for name, count in report.formats.items())
     console.print(
@@ -63,7 +64,7 @@ def _print(report: DataReport) -> None:
     for finding in report.findings:
         console.print(f"{MARKS[finding.severity]} {finding.sentence}")
         for group in finding.groups[:FILES_SHOWN]:
-            paths = "  =  ".join(one.path for one in group[:FILES_SHOWN])
+            paths = "  =  ".join(shown_name(one.path) for one in group[:FILES_SHOWN])
             console.print(f"    {paths}", soft_wrap=True)
         if len(finding.groups) > FILES_SHOWN:
             console.print(f"    and {len(finding.groups) - FILES_SHOWN:,} more (--json lists all)")

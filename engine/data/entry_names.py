@@ -12,8 +12,9 @@ MOST_BYTES = 200
 MOST_PARTS = 32
 # Some systems take no path of more than a thousand, the folder above it included.
 MOST_PATH_BYTES = 800
-# Beside what no file system takes: what terminals act on, and what turns a name round.
-_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f<>:\"|?*\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What terminals act on, what turns a name round, and what is no text.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_ODD = re.compile(rf"[{_UNSEEN}<>:\"|?*]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
@@ -57,5 +58,5 @@ def safe_name(part: str) -> str:
 
 
 def shown_name(text: str) -> str:
-    """Returns a name as a sentence can quote it, in one line."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """Returns a name as a sentence can quote it, in one line, and a terminal can show it."""
+    return re.sub(f"[{_UNSEEN}]", "?", text)

@@ -11,6 +11,7 @@ from engine.data.found import (
     VAL_NAMES,
     ImageFolder,
     LeftOut,
+    as_text,
     listed_classes,
 )
 from engine.data.tables import is_table, read_table
@@ -139,7 +140,9 @@ def _classes_of(root: Path, left_out: list[LeftOut]) -> dict[str, tuple[Path, ..
     for child in sorted(root.iterdir()):
         if child.is_file() and not _is_hidden(child):
             left_out.append(LeftOut(str(child), "lies outside the class folders"))
-    return {folder.name: tuple(_pictures(folder, left_out)) for folder in _folders(root)}
+    folders = _folders(root)
+    # Class names go into tables, charts and files, which take text only.
+    return {as_text(folder.name): tuple(_pictures(folder, left_out)) for folder in folders}
 
 
 def _pictures(folder: Path, left_out: list[LeftOut]) -> Iterable[Path]:

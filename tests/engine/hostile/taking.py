@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.data.archives import Unpacked
-from engine.data.entry_names import MOST_BYTES, safe_name
+from engine.data.entry_names import MOST_BYTES, safe_name, shown_name
 from engine.data.report import inspect_folder
 from engine.errors import DataError
 
@@ -97,7 +97,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def assert_one_sentence(text: str) -> None:
     """Fails where a message is more than one line, or shows what a terminal would act on."""
     assert text
-    assert text.isprintable(), repr(text)
+    assert shown_name(text) == text
 
 
 def num_files(content: bytes) -> int:
