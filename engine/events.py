@@ -10,6 +10,7 @@ Value = float | int | str | None
 
 ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping")
 WORKING: tuple[Status, ...] = ("running", "stopping")
+RESUMABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class MetricEvent:
 
     Attributes:
         run_id: the run.
-        seq: counts up from 1 within the run, without gaps.
+        seq: counts up within the run; there are gaps where a run was resumed and did some steps
+            again.
         time: seconds since the Unix epoch when it happened.
         kind: status, progress (preparation), step, epoch, phase (which stages learn from here on,
             `stage/<name>` with their learning rate before its schedule, 0 where frozen) or act

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.doubts_section import doubts_section
 from dashboard.fetch_section import fetch_section
 from dashboard.remedy_section import remedies_section
 from dashboard.report_sections import UNASKED, class_section, finding_section, numbers_section
@@ -107,6 +108,7 @@ def _show(report: DataReport) -> None:
             # What is opened stays open while others go.
             finding_section(PAGE, finding, Path(report.folder), seen[finding.kind])
             seen[finding.kind] += 1
+        doubts_section(PAGE, report)
     with right:
         st.subheader("Classes", anchor=False)
         class_section(PAGE, report)

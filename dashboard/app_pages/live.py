@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.live import live_charts
 from dashboard.runs import asked_runs, pick_runs, plain, store
 from engine.errors import ThawError
+from engine.runs.queue import resume
 from engine.runs.store import Run
 
 PAGE = "live"
@@ -29,6 +30,8 @@ def main() -> None:
         return
     if wanted.stop:
         store().request_stop(wanted.stop)
+    if wanted.resume:
+        resume(store(), wanted.resume)
     for one in wanted.acts:
         try:
             store().request_act(one.run, one.act)

@@ -22,6 +22,7 @@ const DRAWN_KEPT = 2000;
 // Places on an act's line at which the pointer finds its sentence, as shares of the chart's height.
 const MARK_HEIGHTS = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((eighth) => eighth / 8);
 const ACTIVE = new Set(["queued", "running", "stopping"]);
+const RESUMABLE = new Set(["stopped", "interrupted", "failed"]);
 
 const CHARTS = [
   { key: "loss", title: "Loss", hint: "thick: validation, thin: training", y: "cross-entropy" },
@@ -87,7 +88,7 @@ function pathThrough(xs, ys) {
 }
 
 class RunView {
-  constructor(card, onStop, onAct) {
+  constructor(card, onStop, onResume, onAct) {
     Object.assign(this, card);
     this.seq = 0;
     this.status = "queued";
@@ -101,13 +102,14 @@ class RunView {
     this.stepsPerEpoch = null;
     this.firstStep = null;
     this.lastStep = null;
+    this.numSteps = 0;
     this.ratesTold = new Set();
     this.acts = [];
     this.stageBar = new StageBar(card, onAct);
-    this.build(onStop);
+    this.build(onStop, onResume);
   }
 
-  build(onStop) {
+  build(onStop, onResume) {
     this.root = element("section", "thaw-card");
     this.root.style.setProperty("--thaw-run", this.colour);
     this.root.dataset.run = this.id;
@@ -133,7 +135,16 @@ class RunView {
       this.stop.textContent = "Stopping…";
       onStop(this.id);
     };
-    foot.append(this.bestText, this.stop);
+    this.resume = element("button", "thaw-stop thaw-resume", "Resume");
+    this.resume.type = "button";
+    this.resume.setAttribute("aria-label", `Resume ${this.label}`);
+    this.resume.title = "Goes on after its last epoch, to the same numbers as if it had not ended.";
+    this.resume.onclick = () => {
+      this.resume.disabled = true;
+      this.resume.textContent = "Resuming…";
+      onResume(this.id);
+    };
+    foot.append(this.bestText, this.stop, this.resume);
     this.root.append(head, this.bar, this.stageBar.root, this.line, this.actLine, foot);
   }
 
@@ -175,6 +186,7 @@ class RunView {
 
   takeStep(event) {
     const at = this.at(event.step);
+    this.numSteps = event.step;
     this.epoch = event.epoch;
     this.task = "";
     this.fraction = at / this.epochs;
@@ -254,6 +266,11 @@ class RunView {
     this.actLine.title = this.acts.join("\n");
     this.stageBar.render(this.status);
     this.stop.hidden = !active;
+    this.resume.hidden = !RESUMABLE.has(this.status);
+    if (active) {
+      this.resume.disabled = false;
+      setText(this.resume, "Resume");
+    }
     if (this.status === "stopping") {
       this.stop.disabled = true;
       setText(this.stop, "Stopping…");
@@ -588,6 +605,7 @@ class Live {
     this.cardsAt = -Infinity;
     this.root.thawDrawn = [];
     this.onStop = () => {};
+    this.onResume = () => {};
     this.onAct = () => {};
     // Tells this page from others, and its acts from each other.
     this.page = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
@@ -695,6 +713,7 @@ class Live {
       const run = new RunView(
         card,
         (id) => this.onStop(id),
+        (id) => this.onResume(id),
         (act) => this.ask(run, act),
       );
       this.runs.set(card.id, run);
@@ -705,6 +724,12 @@ class Live {
       const run = this.runs.get(event.run_id);
       if (!run || event.seq <= run.seq) continue;
       run.seq = event.seq;
+      if (event.values.task === "resumed" && run.numSteps > event.step) {
+        // Some steps are done again: what was drawn of them is not in the store any more.
+        this.leaveOut(new Set());
+        this.connect();
+        return;
+      }
       for (const [chart, name, x, y] of run.take(event)) this.charts[chart].add(run, name, x, y);
       if (event.kind === "act") this.markAct(run, event);
       if (event.values.planned_rates) this.addPlan(run, JSON.parse(event.values.planned_rates));
@@ -797,6 +822,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     instances.set(parentElement, live);
   }
   live.onStop = (id) => setTriggerValue("stop", id);
+  live.onResume = (id) => setTriggerValue("resume", id);
   live.onAct = (asked) => setTriggerValue("act", asked);
   live.show(data);
   return () => {

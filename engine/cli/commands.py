@@ -51,6 +51,10 @@ COMMANDS = {
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
+    "resume": Command(
+        "runs",
+        "Take a run up again that was stopped, interrupted or failed, and follow it to its end.",
+    ),
     "steer": Command(
         "steering", "Change a run that goes on, from its next step: what learns, and how fast."
     ),

@@ -2,14 +2,12 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine.cli.app import JSON_HELP, app, console, print_json, seconds
+from engine.cli.bar import bar_reporter
 from engine.cli.settings import (
     RecipeOption,
     SetOption,
@@ -19,33 +17,11 @@ from engine.cli.settings import (
     recipe_settings,
     setting_option,
 )
-from engine.events import ACTIVE, Kind, Value
+from engine.events import ACTIVE
 from engine.runs.rate_finder import keep_tests, plain_spec
 from engine.runs.store import Store
-from engine.spec import Act, RunSpec
+from engine.spec import RunSpec
 from engine.training.range_test import RangeTest, written
-
-
-class BarReporter:
-    """A Reporter that moves a progress bar."""
-
-    def __init__(self, progress: Progress):
-        self._progress = progress
-        self._bar = progress.add_task("loading", total=None)
-
-    def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
-        """Shows progress; there is no use for all else."""
-        if kind == "progress" and "done" in values:
-            shown: dict[str, Any] = {"completed": values["done"], "total": values["total"]}
-            self._progress.update(self._bar, description=str(values["task"]), **shown)
-
-    def should_stop(self) -> bool:
-        """Returns no: Ctrl-C ends the command."""
-        return False
-
-    def take_acts(self) -> list[Act]:
-        """Returns nothing: a finder is not steered."""
-        return []
 
 
 @app.command("find-lr")
@@ -108,15 +84,7 @@ def find_lr(
 
 
 def _find(spec: RunSpec, quiet: bool) -> tuple[RangeTest, ...]:
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True, markup=False),
-        disable=quiet,
-        transient=True,
-    ) as progress:
-        reporter = BarReporter(progress)
+    with bar_reporter(quiet) as reporter:
         from engine.training.lr_finder import find_for_spec
 
         return find_for_spec(plain_spec(spec), reporter)

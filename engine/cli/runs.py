@@ -2,6 +2,7 @@
 
 import platform
 import sqlite3
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -9,9 +10,12 @@ from rich.table import Table
 
 from engine import __version__
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
+from engine.cli.follow import follow
+from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.database import database_url
 from engine.runs.queue import num_gpus, num_slots, tend
+from engine.runs.queue import resume as resume_run
 from engine.runs.store import Store
 
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
@@ -135,6 +139,28 @@ def stop(run: RunArgument, json_output: JsonOption = False) -> None:
         console.print(f"Run {found.id} has already ended: {found.status}.")
     else:
         console.print(f"Run {found.id} was asked to stop.")
+
+
+@app.command()
+def resume(run: RunArgument, json_output: JsonOption = False) -> None:
+    """Take a run up again that was stopped, interrupted or failed, and follow it to its end.
+
+    It goes on after the last epoch that it kept, to the same numbers as if it had never ended.
+
+    Example: `thaw resume 3f9a2c1b`
+    """
+    store = Store()
+    tend(store)
+    found = store.run(run)
+    if not resume_run(store, found.id):
+        raise SpecError(
+            f"Run {found.id} is {store.run(found.id).status}; only a run that was stopped, "
+            "interrupted or failed can be resumed."
+        )
+    ended = follow(store, store.run(found.id), quiet=json_output)
+    if json_output:
+        print_json(report(store, ended).to_dict())
+    sys.exit(0 if ended.status == "finished" else 1)
 
 
 @app.command()

@@ -160,4 +160,7 @@ def picture_loader(
         num_workers=num_workers,
         persistent_workers=True,
         pin_memory=pin_memory,
+        # Its workers' seeds, which nothing here uses, would else be drawn from the numbers that
+        # dropout is drawn from, and not in every process at the same time.
+        generator=torch.Generator(),
     )

@@ -141,9 +141,10 @@ def apply_remedies(
     by_path: dict[str, list[Remedy]] = {}
     for one in remedies:
         by_path.setdefault(one.path, []).append(one)
-    places: dict[str, list[list[Path]]] = {
-        "train": [[] for _ in found.classes],
-        "val": [[] for _ in found.classes],
+    # In order, and each file once: a table may name one under two labels.
+    places: dict[str, list[dict[Path, None]]] = {
+        "train": [{} for _ in found.classes],
+        "val": [{} for _ in found.classes],
     }
     excluded: list[LeftOut] = []
     kept: set[tuple[str, str]] = set()
@@ -165,8 +166,8 @@ def apply_remedies(
                 target = one.action, target[1]
         if is_out:
             excluded.append(LeftOut(str(path), EXCLUDED))
-        elif path not in places[target[0]][target[1]]:
-            places[target[0]][target[1]].append(path)
+        else:
+            places[target[0]][target[1]][path] = None
     return Remedied(
         found=_without_empty(found, places["train"], places["val"]),
         excluded=tuple(excluded),
@@ -192,7 +193,7 @@ def _class(found: ImageFolder, remedy: Remedy) -> int:
 
 
 def _without_empty(
-    found: ImageFolder, train: list[list[Path]], val: list[list[Path]]
+    found: ImageFolder, train: Sequence[Iterable[Path]], val: Sequence[Iterable[Path]]
 ) -> ImageFolder:
     """Returns what is left; of a class that was merged into another nothing is."""
     left = [i for i in range(len(found.classes)) if train[i] or val[i]]

@@ -43,6 +43,7 @@ class DataReport:
         findings: the worst first.
         remedies: name of the list of corrections that were applied; empty where none were.
         pictures: all that can be used, by split and class.
+        kept: kinds of finding, each with a path, of which a person said that it is right.
         seconds: that looking at it took.
         num_fresh: pictures that had to be opened; the others were known from before.
     """
@@ -58,6 +59,7 @@ class DataReport:
     findings: tuple[Finding, ...]
     remedies: str
     pictures: tuple[Picture, ...]
+    kept: frozenset[tuple[str, str]]
     seconds: float
     num_fresh: int
 
@@ -67,8 +69,9 @@ class DataReport:
         return sum(train + val for _, train, val in self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as plain data for JSON, but for the list of all pictures."""
-        return asdict(replace(self, pictures=()))
+        """Returns it as plain data for JSON, but for the lists of all pictures."""
+        values = asdict(replace(self, pictures=(), kept=frozenset()))
+        return {name: value for name, value in values.items() if name not in ("pictures", "kept")}
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def inspect_folder(
         findings=_findings(intake, seen),
         remedies=remedies,
         pictures=tuple(one.picture for one in seen),
+        kept=intake.kept,
         seconds=time.perf_counter() - started,
         num_fresh=opened,
     )

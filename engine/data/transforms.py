@@ -104,7 +104,9 @@ class TrainTransform(EvalTransform):
         if self._augment is None:
             return super().finish(square, seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            torch.default_generator.manual_seed(
+                int(np.random.SeedSequence(seed).generate_state(1)[0])
+            )
             return self._to_tensor(self._augment(square))  # type: ignore[no-any-return]
 
     @property

@@ -21,7 +21,7 @@ from engine.models.catalogue import backbone_record
 from engine.models.classifier import build_classifier
 from engine.runs.store import Store
 from engine.spec import ModelSpec
-from engine.training.device import choose_device
+from engine.training.device import choose_device, compute_repeatably, wait_for
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 
 IMAGE_SIZE = 160
@@ -35,6 +35,7 @@ def main(backbone: str) -> int:
     if store.all_runs(ACTIVE):
         return 1
     device = choose_device("auto")
+    compute_repeatably()
     record = backbone_record(backbone)
     size = IMAGE_SIZE if record.sizes == "any" else record.default_size
     # Speed does not depend on the weights, which may not be here yet.
@@ -56,25 +57,28 @@ def main(backbone: str) -> int:
         model.zero_grad()
 
     for name, work, repeats in ((FORWARD, forward, 8), (TRAIN_FULL, train, 4)):
-        images_per_second = _measure(store, work, repeats)
+        images_per_second = _measure(store, device, work, repeats)
         if images_per_second is None:
             return 1
         record_speed(backbone, name, Speed(images_per_second, size))
     return 0
 
 
-def _measure(store: Store, work: Callable[[], None], repeats: int) -> float | None:
+def _measure(
+    store: Store, device: torch.device, work: Callable[[], None], repeats: int
+) -> float | None:
     """Returns images a second in `work`, None where a run came or others held the processor."""
     work()
+    wait_for(device)
     started, cpu_started = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         if store.all_runs(ACTIVE):
             return None
         work()
+    wait_for(device)
     seconds = time.perf_counter() - started
-    on_cpu = not torch.cuda.is_available()
     share = (time.process_time() - cpu_started) / (seconds * torch.get_num_threads())
-    if on_cpu and share < LEAST_SHARE:
+    if device.type == "cpu" and share < LEAST_SHARE:
         return None
     return repeats * BATCH / seconds
 

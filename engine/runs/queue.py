@@ -57,6 +57,17 @@ def enqueue(store: Store, named_specs: Sequence[tuple[str, RunSpec]]) -> list[Ru
     return added
 
 
+def resume(store: Store, run_id: str) -> bool:
+    """Puts a run that ended before its time in the queue again; returns whether it was one.
+
+    It goes on after the last epoch that it kept, or from its beginning where there is none.
+    """
+    again = store.reopen(run_id)
+    if again:
+        start_supervisor()
+    return again
+
+
 def start_supervisor() -> None:
     """Starts the process that starts waiting runs; it ends at once where one is at work."""
     start_detached(["engine.runs.supervisor"], thaw_home() / "supervisor.log")

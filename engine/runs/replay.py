@@ -7,6 +7,7 @@ from engine.events import MetricEvent
 from engine.runs.queue import enqueue
 from engine.runs.store import Run, Store
 from engine.spec import Act, RunSpec
+from engine.spec.steering import is_due_as
 
 PREFIX = "Replay of "
 
@@ -40,16 +41,35 @@ def replay_spec(spec: RunSpec, events: Iterable[MetricEvent]) -> RunSpec:
     recorded = recorded_acts(events)
     ahead = list(spec.steering)
     for act in recorded:
-        scripted = next((one for one in ahead if _is_due_as(one, act)), None)
+        scripted = next((one for one in ahead if is_due_as(one, act)), None)
         if scripted is not None:
             ahead.remove(scripted)
     return spec.model_copy(update={"steering": (*recorded, *ahead)})
 
 
-def _is_due_as(scripted: Act, recorded: Act) -> bool:
-    """Whether an act of a spec may be the one that took effect; some wait for the next epoch."""
-    same = scripted.model_copy(update={"step": recorded.step}) == recorded
-    return same and scripted.step <= recorded.step
+def unapplied_acts(spec: RunSpec, asked: Iterable[Act], recorded: Iterable[Act]) -> tuple[Act, ...]:
+    """Returns what a person asked of a run and what has not taken effect yet, in order.
+
+    Args:
+        spec: of the run; its own acts were asked by nobody.
+        asked: all that a person asked.
+        recorded: all that took effect.
+    """
+    scripted, by_hand = list(spec.steering), []
+    for act in recorded:
+        own = next((one for one in scripted if is_due_as(one, act)), None)
+        if own is None:
+            by_hand.append(act)
+        else:
+            scripted.remove(own)
+    left = []
+    for act in asked:
+        done = next((one for one in by_hand if is_due_as(act, one)), None)
+        if done is None:
+            left.append(act)
+        else:
+            by_hand.remove(done)
+    return tuple(left)
 
 
 def replay(store: Store, run: Run) -> Run:

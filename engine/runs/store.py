@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from engine.errors import RunNotFoundError, SpecError
-from engine.events import ACTIVE, WORKING, Kind, MetricEvent, Status, Value
+from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value
 from engine.runs.database import database_url, open_database, writing
 from engine.runs.tables import acts, events, runs
 from engine.spec import Act, RunSpec
@@ -298,6 +298,31 @@ class Store:
         if self.set_status(run_id, "stopped", "stopped before it started", only_from=["queued"]):
             return
         self.set_status(run_id, "stopping", only_from=["running"], stop_requested=True)
+
+    def reopen(self, run_id: str) -> bool:
+        """Puts a run that ended before its time at the end of the queue; returns whether it did."""
+        return self.set_status(
+            run_id,
+            "queued",
+            only_from=RESUMABLE,
+            stop_requested=False,
+            ended_at=None,
+            slot=None,
+            host=None,
+            pid=None,
+            pid_started=None,
+            beat_at=None,
+        )
+
+    def forget_after(self, run_id: str, step: int) -> None:
+        """Removes the events of a run that tell of what comes after a step: it is done again."""
+        later = or_(
+            and_(events.c.kind.in_(("step", "epoch", "act")), events.c.step > step),
+            # A phase is told of with the number of steps before it.
+            and_(events.c.kind == "phase", events.c.step >= step),
+        )
+        with writing(self.engine) as connection:
+            connection.execute(delete(events).where(events.c.run_id == run_id, later))
 
     def request_act(self, run_id: str, act: Act) -> None:
         """Asks a run that goes on to change what learns, or how fast, before its next step.

@@ -57,7 +57,6 @@ def _look_after(store: Store) -> None:
 
 def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[bytes]":
     environment = dict(os.environ)
-    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     gpus = num_gpus()
     if gpus:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))

@@ -12,6 +12,7 @@ from engine.events import Value
 from engine.files import write_text
 from engine.home import run_folder
 from engine.runs.process import host_name, process_started
+from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
 from engine.runs.writer import EventWriter
 
@@ -19,17 +20,25 @@ TRACEBACK_FILE = "traceback.txt"
 SPEC_FILE = "spec.json"
 # Tasks whose values say something of the run as a whole.
 TELLING = ("ready", "features", "pictures")
+RESUMED = "resumed"
 
 
 class SummaryWriter(EventWriter):
     """An event writer that also keeps the run's summary up to date."""
 
-    def __init__(self, store: Store, run_id: str):
-        super().__init__(store, run_id)
+    def __init__(self, store: Store, run: Run):
+        recorded = recorded_acts(store.events_of_kind(run.id, "act"))
+        asked = store.acts(run.id)
+        again = unapplied_acts(run.spec, (act for _, act in asked), recorded)
+        super().__init__(store, run.id, again, max((number for number, _ in asked), default=0))
+        self.recorded = recorded
         self.facts: dict[str, Any] = {}
 
     def emit(self, kind: Any, epoch: int, step: int, values: Any) -> None:
         """Takes an event down, and what it says of the run as a whole."""
+        if values.get("task") == RESUMED:
+            # What was told of later steps is about to be told again.
+            self._store.forget_after(self._run_id, step)
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
             self._store.add_to_summary(self._run_id, self.facts)
@@ -45,7 +54,7 @@ def main(run_id: str) -> int:
     folder = run_folder(run.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
-    writer = SummaryWriter(store, run.id)
+    writer = SummaryWriter(store, run)
     signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
     try:
         _train(store, run, folder, writer)
@@ -65,9 +74,13 @@ def main(run_id: str) -> int:
 def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     told: dict[str, Value] = {"task": "loading PyTorch"}
     writer.emit("progress", 0, 0, told)
+    from engine.training.state import state_files
     from engine.training.trainer import CHECKPOINT_FILE, train
 
-    outcome = train(run.spec, folder, writer)
+    if not state_files(folder):
+        # It begins anew, if it had begun.
+        store.forget_after(run.id, 0)
+    outcome = train(run.spec, folder, writer, writer.recorded)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
     store.set_status(

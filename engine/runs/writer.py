@@ -4,7 +4,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engine.events import Kind, Value
 from engine.runs.store import NewEvent, Store
@@ -17,13 +17,23 @@ BATCH = 500
 class EventWriter:
     """The training loop's Reporter: events go out in order, beats go out between them."""
 
-    def __init__(self, store: Store, run_id: str):
+    def __init__(self, store: Store, run_id: str, again: Sequence[Act] = (), acts_seen: int = 0):
+        """Starts writing.
+
+        Args:
+            store: holds the run.
+            run_id: the run.
+            again: acts that were asked for before the run was resumed and were not applied yet.
+            acts_seen: number of the last act that was asked for before.
+        """
         self._store = store
         self._run_id = run_id
         self._events: queue.SimpleQueue[NewEvent | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._acts: queue.SimpleQueue[Act] = queue.SimpleQueue()
-        self._acts_seen = 0
+        self._acts_seen = acts_seen
+        for act in again:
+            self._acts.put(act)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
         self._thread.start()

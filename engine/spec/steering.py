@@ -39,3 +39,9 @@ class Act(Part):
         if self.kind == "unfreeze":
             return f"{self.target} set free"
         return f"learning rate of {self.target} × {self.factor:g}"
+
+
+def is_due_as(scripted: Act, recorded: Act) -> bool:
+    """Returns whether an act of a spec may be one that took effect; some wait for an epoch."""
+    same = scripted.model_copy(update={"step": recorded.step}) == recorded
+    return same and scripted.step <= recorded.step

@@ -1,5 +1,6 @@
 """Where a run computes, and what it used of it."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from engine.spec import Device
 
 # Two threads are even with one at about so many on the CPU that was tried.
 ONE_THREAD_PRODUCTS = 2_000_000
+# With a workspace of this size cuBLAS adds up in the same order each time.
+CUBLAS_WORKSPACE = ":4096:8"
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -27,6 +30,41 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(wanted)
+
+
+def compute_repeatably() -> None:
+    """Makes the same work give the same numbers each time, wherever PyTorch knows a way."""
+    # Read before the first product on a GPU, and not again.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else each new tensor is filled before it is written, which changes no number and takes a
+    # fifteenth of a step on a CPU.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def wait_for(device: torch.device) -> None:
+    """Returns when the device has done all that it was given; a CPU is never behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turns a GPU's lack of memory into a sentence.
+
+    Raises:
+        TrainingError: the GPU has too little memory for this.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        total = torch.cuda.get_device_properties().total_memory / 2**30
+        raise TrainingError(
+            f"The GPU ({torch.cuda.get_device_name()}, {total:.0f} GiB) ran out of memory; choose "
+            "a smaller training.batch_size or images.size, a larger training.accumulation, "
+            "training.precision mixed or training.gradient_checkpointing, or end what else uses "
+            "the GPU."
+        ) from error
 
 
 @contextmanager

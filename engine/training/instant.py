@@ -18,6 +18,7 @@ from engine.data.manifest import build_manifest
 from engine.errors import SpecError
 from engine.spec import RunSpec
 from engine.training.checkpoint import BestCheckpoint, CheckpointHeader
+from engine.training.device import memory_errors
 from engine.training.plan import same_every_epoch
 from engine.training.predictions import Predictions, confusion_matrix
 from engine.training.reporter import Reporter
@@ -70,6 +71,7 @@ class HeadBench:
         """Removes what it wrote."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    @memory_errors()
     def train(self, spec: RunSpec, reporter: Reporter) -> TrainedHead:
         """Trains the head of a frozen run.
 
@@ -81,7 +83,7 @@ class HeadBench:
             SpecError: more than the head would learn, or features differ from epoch to epoch.
             DataError: the images cannot be used.
             WeightsError: the pre-trained weights are missing or do not fit.
-            TrainingError: the loss is not a finite number.
+            TrainingError: the loss is not a finite number, or the GPU has too little memory.
             StopTrainingError: it was asked to stop.
         """
         require_head_alone(spec)

@@ -23,6 +23,7 @@ import torch
 from engine.data.loader import Batch
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec, field_range
+from engine.training.device import memory_errors
 from engine.training.loop import Forward, Learner
 from engine.training.optimisers import HEAD, build_optimiser
 from engine.training.passes import Passes
@@ -61,6 +62,7 @@ class Limits:
     least_steps: int = 40
 
 
+@memory_errors()
 def find_for_spec(
     spec: RunSpec, reporter: Reporter, limits: Limits | None = None
 ) -> tuple[RangeTest, RangeTest]:
@@ -70,6 +72,7 @@ def find_for_spec(
         DataError: the images cannot be used.
         WeightsError: the pre-trained weights are missing or do not fit.
         SpecError: the model cannot be built.
+        TrainingError: the GPU has too little memory.
         StopTrainingError: it was asked to stop.
     """
     with tempfile.TemporaryDirectory(prefix="thaw-lr-") as folder:

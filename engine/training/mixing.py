@@ -34,6 +34,8 @@ class Mixer:
         if self._mix is None:
             return inputs, labels_B
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence((self._seed, step)).generate_state(1)[0]))
+            # `torch.manual_seed` would also set a GPU's generator, which dropout draws from.
+            seed = int(np.random.SeedSequence((self._seed, step)).generate_state(1)[0])
+            torch.default_generator.manual_seed(seed)
             mixed, targets_BK = self._mix(inputs, labels_B)
         return mixed, targets_BK

@@ -1,6 +1,7 @@
 """Learning rates as they are while a run goes on: the plan, what was measured, what was steered."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,9 @@ from engine.spec.steering import BACKBONE
 from engine.strategies import Phase
 from engine.training.optimisers import HEAD
 from engine.training.plan import RatePlan
+
+# Of the plateau schedule, what changes while a run goes on.
+PLATEAU = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
 class Rates:
@@ -61,6 +65,24 @@ class Rates:
             self._frozen.discard(act.target)
         else:
             self._factors[act.target] = self._factors.get(act.target, 1.0) * act.factor
+
+    def state(self) -> dict[str, Any]:
+        """Returns what was measured and steered so far, as plain data for JSON."""
+        plateau = self._plateau.state_dict()
+        return {
+            "frozen": sorted(self._frozen),
+            "freed": sorted(self._freed),
+            "factors": dict(self._factors),
+            "level": self._level,
+            "plateau": {name: plateau[name] for name in PLATEAU},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state` gave."""
+        self._frozen, self._freed = set(state["frozen"]), set(state["freed"])
+        self._factors = dict(state["factors"])
+        self._measured.param_groups[0]["lr"] = state["level"]
+        self._plateau.load_state_dict(dict(state["plateau"]))
 
     def set(self, step: int) -> dict[str, float]:
         """Sets the rates for the step that comes after `step` steps, and returns them.

@@ -21,7 +21,7 @@ from engine.spec import Act, BatchNormMode, RunSpec
 from engine.strategies import STRATEGIES, Strategy
 from engine.training.balance import class_weights
 from engine.training.checkpoint import BestCheckpoint
-from engine.training.device import choose_device
+from engine.training.device import choose_device, compute_repeatably
 from engine.training.feeding import Feed, Inputs
 from engine.training.loop import Forward, Learner
 from engine.training.mixing import Mixer
@@ -34,8 +34,10 @@ from engine.training.rates import Rates
 from engine.training.reporter import Preparation, Reporter
 from engine.training.sizes import train_size
 from engine.training.sources import Source
+from engine.training.state import StateKeeper
 
 WEIGHTS_FILE = "weights.json"
+HEAD_ALONE = "the head"
 CHECKPOINT_FILE = "best.safetensors"
 
 
@@ -88,6 +90,10 @@ class Session:
         moved: stages that have learnt at any time so far.
         blend_start: weights from which the last phase started, where they are to be blended.
         waiting: acts that are still to be applied, in order.
+        keeper: writes states to go on from; None where nothing is kept.
+        resumed_after: epoch after which it was taken up again; 0 where it was not.
+        ran_on: of the last epoch, what was computed once for it: the name of the first stage that
+            it ran, or HEAD_ALONE; empty where it ran on pictures.
         outcome: so far.
     """
 
@@ -108,6 +114,9 @@ class Session:
     moved: set[str] = field(default_factory=set)
     blend_start: dict[str, Tensor] | None = None
     waiting: list[Act] = field(default_factory=list)
+    keeper: StateKeeper | None = None
+    resumed_after: int = 0
+    ran_on: str = ""
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
@@ -141,7 +150,10 @@ class Session:
         if not first or lags:
             return None
         stage = names[first] if learning else None
-        alike = self._epochs_alike(step)
+        alike: int | None = self._epochs_alike(step)
+        if self.ran_on == (stage or HEAD_ALONE):
+            # They were used in the epoch before; in another process they may have to be computed.
+            alike = None
         return self.feed.inputs(self.model.backbone, stage, self.judged.head, alike)
 
     def _epochs_alike(self, step: int) -> int:
@@ -174,6 +186,7 @@ def set_up(
     reporter: Reporter,
     started: float,
     before: Session | None = None,
+    manifest: Manifest | None = None,
 ) -> Session:
     """Returns a session that is ready for its first epoch; features are computed by then.
 
@@ -184,10 +197,11 @@ def set_up(
         started: perf_counter seconds.
         before: a session of the same pictures, backbone and its preparation, in which no stage
             ever learnt; what it has is used again, and it must not go on.
+        manifest: the images, where it is known already which.
     """
     device = choose_device(spec.device)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    manifest = _manifest(spec, folder, reporter) if before is None else before.manifest
+    compute_repeatably()
+    manifest = manifest or (before and before.manifest) or _manifest(spec, folder, reporter)
     strategy = STRATEGIES[spec.strategy.name]
     backbone = None if before is None else before.model.backbone
     model = _model(spec, manifest, strategy, folder, backbone).to(

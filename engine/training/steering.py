@@ -17,7 +17,8 @@ def begin_epoch(session: Session, epoch: int) -> Inputs | None:
     for act in acts:
         _apply(session, act, epoch, before + 1)
     plan = session.learner.rates.plan
-    if epoch == 1 or plan.phase(before) is not plan.phase(before - 1) or acts:
+    is_first = epoch == session.resumed_after + 1
+    if is_first or plan.phase(before) is not plan.phase(before - 1) or acts:
         enter(session, before, epoch)
     return session.inputs(before)
 

@@ -4,29 +4,40 @@ Shapes: N validation images, K classes.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from engine.data.manifest import MANIFEST_FILE
+from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.events import Value
 from engine.models.classifier import count_parameters
-from engine.spec import RunSpec
+from engine.spec import Act, RunSpec
 from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
-from engine.training.device import peak_memory_mib, threads_for
+from engine.training.device import memory_errors, peak_memory_mib, threads_for
 from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.loop import StepLog, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
 from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
 from engine.training.reporter import Reporter, StopTrainingError
-from engine.training.session import CHECKPOINT_FILE, WEIGHTS_FILE, Outcome, Session, set_up
+from engine.training.resume import acts_ahead, restore, state_of
+from engine.training.session import (
+    CHECKPOINT_FILE,
+    HEAD_ALONE,
+    WEIGHTS_FILE,
+    Outcome,
+    Session,
+    set_up,
+)
 from engine.training.speeds import TRAIN_FULL, Speed, record_speed
+from engine.training.state import StateKeeper, newest_state
 from engine.training.steering import begin_epoch, steer
 
 __all__ = [
@@ -41,22 +52,28 @@ __all__ = [
 ]
 
 
-def train(spec: RunSpec, folder: Path, reporter: Reporter) -> Outcome:
+@memory_errors()
+def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Act] = ()) -> Outcome:
     """Trains a model as its spec says and leaves manifest, best weights and predictions behind.
+
+    Where the folder holds a state of the run, it goes on from there.
 
     Args:
         spec: decides everything.
         folder: the run's own, which exists.
         reporter: is told of each step and epoch, and says when to stop.
+        recorded: acts that took effect before it was interrupted, with their steps; those that a
+            state does not know yet take effect at the same steps again.
 
     Raises:
         DataError: the images cannot be used.
         WeightsError: the pre-trained weights are missing or do not fit.
-        TrainingError: the loss became NaN or infinite, or the device is not there.
+        TrainingError: the loss became NaN or infinite, the device is not there or its memory is
+            too small.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     try:
-        session = set_up(spec, folder, reporter, started)
+        session = _set_up_or_resume(spec, folder, reporter, started, recorded)
     except StopTrainingError:
         return Outcome("stopped", seconds=time.perf_counter() - started, note="stopped by hand")
     try:
@@ -67,11 +84,34 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter) -> Outcome:
         session.outcome.note = "stopped by hand"
     finally:
         session.checkpoint.write()
+    if session.outcome.status == "finished" and session.keeper is not None:
+        session.keeper.clear()
     late = (*session.waiting, *reporter.take_acts())
     session.outcome.acts_too_late = tuple(act.sentence for act in late)
-    session.outcome.seconds = time.perf_counter() - started
+    session.outcome.seconds = time.perf_counter() - session.started
     session.outcome.cpu_seconds = time.process_time() - cpu_started
     return session.outcome
+
+
+def _set_up_or_resume(
+    spec: RunSpec, folder: Path, reporter: Reporter, started: float, recorded: Sequence[Act]
+) -> Session:
+    state, damaged = newest_state(folder)
+    for sentence in damaged:
+        reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
+    # Files that came since do not belong to a run that had begun.
+    known = folder / MANIFEST_FILE
+    manifest = Manifest.from_file(known) if state is not None and known.is_file() else None
+    session = set_up(spec, folder, reporter, started, manifest=manifest)
+    session.keeper = StateKeeper(folder)
+    if state is not None:
+        restore(session, state)
+    step = session.resumed_after * session.learner.rates.plan.steps_per_epoch
+    session.waiting = acts_ahead(session.waiting, recorded, step)
+    if state is not None or damaged:
+        told: dict[str, Value] = {"task": "resumed", "resumed_after": session.resumed_after}
+        reporter.emit("progress", session.resumed_after, step, told)
+    return session
 
 
 def run_epochs(session: Session) -> None:
@@ -84,24 +124,55 @@ def run_epochs(session: Session) -> None:
     spec = session.spec.training
     num_steps = spec.epochs * session.learner.rates.plan.steps_per_epoch
     log = StepLog.for_run(session.reporter, num_steps)
-    torch.manual_seed(session.spec.seed)
-    for epoch in range(1, spec.epochs + 1):
+    for epoch in range(session.resumed_after + 1, spec.epochs + 1):
+        if _is_over(session, epoch - 1):
+            return
         keep_start(session, epoch)
         _run_epoch(session, epoch, log)
-        # A phase that has just begun is given its time.
-        phase_start = phase_at(session.learner.rates.plan.phases, epoch).start_epoch
-        since_best = epoch - max(session.outcome.best_epoch, phase_start - 1)
-        if spec.early_stopping and since_best >= spec.early_stopping and epoch < spec.epochs:
-            session.outcome.note = (
-                f"stopped early: no better validation accuracy in {since_best} epochs"
-            )
-            return
+        _keep_state(session)
+
+
+def _is_over(session: Session, epoch: int) -> bool:
+    """Returns whether a run that has completed an epoch is to stop early, and notes why."""
+    spec = session.spec.training
+    if not spec.early_stopping or not 1 <= epoch < spec.epochs:
+        return False
+    # A phase that has just begun is given its time.
+    phase_start = phase_at(session.learner.rates.plan.phases, epoch).start_epoch
+    since_best = epoch - max(session.outcome.best_epoch, phase_start - 1)
+    if since_best < spec.early_stopping:
+        return False
+    session.outcome.note = f"stopped early: no better validation accuracy in {since_best} epochs"
+    return True
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+
+
+def _keep_state(session: Session) -> None:
+    """Writes what the run has come to, where it is time to."""
+    keeper = session.keeper
+    if keeper is None or not keeper.is_due or session.epoch == session.spec.training.epochs:
+        return
+    try:
+        # The best epoch so far must be on disk for a state that says there was one.
+        session.checkpoint.write()
+        keeper.write(state_of(session, time.perf_counter() - session.started))
+    except OSError as error:
+        sentence = (
+            f"What the run has come to cannot be written ({error.strerror or error}); it goes on, "
+            "and could be resumed only from an earlier epoch."
+        )
+        told: dict[str, Value] = {"task": "state", "state_note": sentence}
+        session.reporter.emit("progress", session.epoch, 0, told)
 
 
 def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
     epoch_started = time.perf_counter()
     session.epoch = epoch
     inputs = begin_epoch(session, epoch)
+    session.ran_on = "" if inputs is None else inputs.cut.stage or HEAD_ALONE
     batch_size = session.spec.training.batch_size
     learns = session.model.head if _is_head_alone(inputs) else session.model
     with threads_for(batch_size * count_parameters(learns)):
@@ -134,6 +205,9 @@ def _train_and_judge(
         session.model.train_stages(learning, session.batch_norm)
     train_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     rates = session.learner.rates.set(_steps_before(session, epoch))
+    # What is drawn in an epoch does not depend on what was drawn before, so that one that was cut
+    # off can be done again.
+    torch.manual_seed(_epoch_seed(session.spec.seed, epoch))
     with compile_errors(session.spec, session.model):
         train_one_epoch(
             epoch,

@@ -5,7 +5,6 @@ A process each, started as a run's is; EfficientNet-Lite0, clip art at 224 px, b
 
 import json
 import os
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -32,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Prints seconds of the last epoch, of the whole run, and the process's peak memory."""
+    """Prints seconds of the last epoch, of the whole run, and peak memory: the GPU's, if any."""
     for name, way in WAYS.items():
         if name == "mixed precision" and mixed_dtype(choose_device("auto")) is None:
             print("  mixed precision: this device has no units for it")
@@ -55,9 +54,9 @@ def measured(settings: dict[str, Any]) -> str:
         run = Path(folder) / "run"
         run.mkdir()
         outcome = train(RunSpec.parse(values), run, recorder)
-    last = float(recorder.of_kind("epoch")[-1].values["seconds"] or 0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return f"{last:.1f} s the last epoch, {outcome.seconds:.0f} s the run, {peak:.0f} MiB at most"
+    told = recorder.of_kind("epoch")[-1].values
+    last, peak = (float(told[name] or 0) for name in ("seconds", "peak_memory_mib"))
+    return f"{last:.2f} s the last epoch, {outcome.seconds:.1f} s the run, {peak:.0f} MiB at most"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The live page: complete and without duplicates, whatever happens to page or server."""
 
+import os
 import re
 import time
 
 from playwright.sync_api import Browser, Page, expect
 
+from engine.runs.process import process_started
 from engine.runs.store import Run, Store
 from engine.runs.writer import EventWriter
 from tests.pretend import pretend_run
@@ -89,6 +91,39 @@ def test_stop_reaches_the_run(browser: Browser, dashboard: Dashboard) -> None:
     store.set_status(run.id, "stopped", "stopped by hand")
     wait_for_status(page, "stopped")
     expect(page.get_by_text("stopped by hand")).to_be_visible()
+    page.context.close()
+
+
+def test_a_run_that_was_cut_off_goes_on_and_draws_no_step_twice(
+    browser: Browser, dashboard: Dashboard
+) -> None:
+    store = Store()
+    run = pretend_run(store, steps=STEPS)
+    writer = EventWriter(store, run.id)
+    write_steps(writer, 1, 30)
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    assert wait_for_points(page, run, 30) == expected(30)
+    writer.close()
+    store.set_status(run.id, "interrupted", "The training process was killed (signal 9).")
+    button = page.get_by_role("button", name=re.compile(f"^Resume {run.name}"))
+    expect(button).to_be_visible()
+    # What the process does that takes the run up after its first epoch; a supervisor that claims
+    # the run would start one for which there are no pictures.
+    started = process_started(os.getpid())
+    store.set_status(
+        run.id, "running", only_from=["interrupted"], pid=os.getpid(), pid_started=started
+    )
+    store.forget_after(run.id, STEPS)
+    writer = EventWriter(store, run.id)
+    writer.emit("progress", 1, STEPS, {"task": "resumed", "resumed_after": 1})
+    write_steps(writer, STEPS + 1, 35)
+    wait_for_status(page, "running")
+    expect(button).to_be_hidden()
+    assert wait_for_points(page, run, 35) == expected(35)
+    page.wait_for_timeout(500)
+    assert wait_for_points(page, run, 35) == expected(35)
+    writer.close()
+    store.set_status(run.id, "stopped", "stopped by hand")
     page.context.close()
 
 

@@ -10,7 +10,7 @@ from tests.serving import Dashboard, drawn_points, wait_for_status
 
 
 def choose_folder(page: Page, folder: Path) -> None:
-    page.get_by_role("radio", name="My folder").click()
+    page.get_by_role("radio", name="Folder or table").click()
     box = page.get_by_label("Folder", exact=True)
     box.fill(str(folder))
     box.press("Enter")
@@ -76,7 +76,7 @@ def test_keyboard_alone_starts_a_run(page: Page, photos: Path) -> None:
 
 
 def test_bad_folders_are_told_in_a_sentence(page: Page, tmp_path: Path) -> None:
-    page.get_by_role("radio", name="My folder").click()
+    page.get_by_role("radio", name="Folder or table").click()
     box = page.get_by_label("Folder", exact=True)
     (tmp_path / "only-one" / "cats").mkdir(parents=True)
     for folder, sentence in {

@@ -47,6 +47,7 @@ DRAWS = (
     "source_choice.py",
     "upload_section.py",
     "fetch_section.py",
+    "doubts_section.py",
 )
 
 IMPORT_ALONE = """

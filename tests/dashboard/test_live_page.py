@@ -125,11 +125,12 @@ class Stopper:
     """
 
     stop: str | None = None
+    resume: str | None = None
     act: dict[str, Any] | None = None
 
     def __call__(self, **_: object) -> SimpleNamespace:
-        told = SimpleNamespace(stop=self.stop, act=self.act)
-        self.stop = self.act = None
+        told = SimpleNamespace(stop=self.stop, resume=self.resume, act=self.act)
+        self.stop = self.resume = self.act = None
         return told
 
 
@@ -148,6 +149,30 @@ def test_stop_asks_a_running_run_to_stop(store: Store, stopper: Stopper) -> None
     assert store.run(going.id).status == "stopping"
     assert store.run(going.id).stop_requested
     assert store.run(other.id).status == "running"
+
+
+@pytest.mark.parametrize("status", ["stopped", "interrupted", "failed"])
+def test_resume_puts_a_run_in_the_queue_again(
+    store: Store, stopper: Stopper, started: list[str], status: Any
+) -> None:
+    ended = start(store, add_run(store))
+    store.set_status(ended.id, status, "The training process was killed (signal 9).")
+    page = open_page("live", [ended.id])
+    stopper.resume = ended.id
+    run(page)
+    again = store.run(ended.id)
+    assert (again.status, again.reason, again.stop_requested) == ("queued", "", False)
+    assert (again.pid, again.ended_at, again.slot) == (None, None, None)
+    assert "supervisor" in started
+
+
+def test_resume_leaves_what_has_finished(store: Store, stopper: Stopper) -> None:
+    done = start(store, add_run(store))
+    finish(store, done)
+    page = open_page("live", [done.id])
+    stopper.resume = done.id
+    run(page)
+    assert store.run(done.id).status == "finished"
 
 
 def test_stop_takes_a_waiting_run_out_of_the_queue(store: Store, stopper: Stopper) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from engine.runs.process import KEEP_MEMORY
 from tests.conftest import CLIPART
 
+# As many as a run of Thaw has.
+NUM_WORKERS = min(8, max(1, (os.cpu_count() or 1) // 2))
 MOBILENET = "torchvision/mobilenet_v2.IMAGENET1K_V2"
 # What must be installed for a contender, and how it is called in a table.
 NEEDS = {"thaw": "torch", "plain": "torch", "tuned": "torch", "timm": "timm"} | {

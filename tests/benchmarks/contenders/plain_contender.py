@@ -1,6 +1,6 @@
 """A plain PyTorch loop, as torchvision's reference training and its tutorials are written.
 
-Pictures are read in a DataLoader worker and the whole model runs in every epoch; what is frozen has
+Pictures are read in DataLoader workers and the whole model runs in every epoch; what is frozen has
 `requires_grad=False` and is in eval mode.
 """
 
@@ -15,7 +15,8 @@ from engine.data.manifest import build_manifest
 from engine.data.transforms import EvalTransform
 from engine.models.classifier import Classifier, build_classifier
 from engine.spec import RunSpec
-from tests.benchmarks.contenders import Task, Timing
+from engine.training.device import choose_device
+from tests.benchmarks.contenders import NUM_WORKERS, Task, Timing
 from tests.benchmarks.contenders.thaw_contender import spec_of
 
 
@@ -36,10 +37,10 @@ class Positions(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 def train(task: Task, memory_format: torch.memory_format = torch.contiguous_format) -> Timing:
     """Trains with the same network, first weights, optimiser and pictures as Thaw."""
     started = time.perf_counter()
-    spec = spec_of(task)
+    spec, device = spec_of(task), choose_device("auto")
     manifest = build_manifest(spec.data)
     model = build_classifier(spec.model, len(manifest.classes), spec.seed, task.size)
-    model = model.to(memory_format=memory_format)  # type: ignore[call-overload]
+    model = model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
     free = learning(model, spec)
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=task.lr)
     transform = EvalTransform(spec.images, model.backbone.record)
@@ -48,11 +49,16 @@ def train(task: Task, memory_format: torch.memory_format = torch.contiguous_form
             Positions(PictureDataset(items, transform, task.seed)),
             batch_size=task.batch_size,
             shuffle=shuffle,
-            num_workers=1,
+            num_workers=NUM_WORKERS,
+            pin_memory=device.type == "cuda",
         )
         for items, shuffle in ((manifest.train, True), (manifest.val, False))
     )
     criterion = nn.CrossEntropyLoss()
+
+    def on_device(images: torch.Tensor) -> torch.Tensor:
+        return images.to(device, memory_format=memory_format, non_blocking=True)
+
     timing = Timing(time.perf_counter() - started)
     for _ in range(task.epochs):
         started = time.perf_counter()
@@ -60,7 +66,8 @@ def train(task: Task, memory_format: torch.memory_format = torch.contiguous_form
         for module in free:
             module.train()
         for images, labels in train_loader:
-            loss = criterion(model(images.to(memory_format=memory_format)), labels)
+            images, labels = on_device(images), labels.to(device, non_blocking=True)
+            loss = criterion(model(images), labels)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -68,8 +75,8 @@ def train(task: Task, memory_format: torch.memory_format = torch.contiguous_form
         correct = 0
         with torch.no_grad():
             for images, labels in val_loader:
-                chosen = model(images.to(memory_format=memory_format)).argmax(dim=1)
-                correct += int((chosen == labels).sum())
+                chosen = model(on_device(images)).argmax(dim=1)
+                correct += int((chosen == labels.to(device)).sum())
         timing.epochs.append(time.perf_counter() - started)
         timing.accuracies.append(correct / len(manifest.val))
     return timing

@@ -9,15 +9,18 @@ from timm.optim import create_optimizer_v2
 from timm.utils import freeze
 from torch import nn
 
-from tests.benchmarks.contenders import Task, Timing
+from engine.training.device import choose_device
+from tests.benchmarks.contenders import NUM_WORKERS, Task, Timing
 
 
 def train(task: Task) -> Timing:
     """Trains MobileNetV2 as timm has it, with its default augmentation off."""
     started = time.perf_counter()
     torch.manual_seed(task.seed)
+    device = choose_device("auto")
     data = [create_dataset("", root=task.folder, split=split) for split in ("train", "val")]
     model = timm.create_model("mobilenetv2_100", num_classes=len(data[0].reader.class_to_idx))
+    model = model.to(device)
     if task.strategy == "frozen":
         tops = [name for name, _ in model.named_children() if name != "classifier"]
         freeze(model, tops)
@@ -29,12 +32,13 @@ def train(task: Task) -> Timing:
             batch_size=task.batch_size,
             is_training=is_training,
             no_aug=True,
-            use_prefetcher=False,
+            use_prefetcher=device.type == "cuda",
+            device=device,
             interpolation=config["interpolation"],
             mean=config["mean"],
             std=config["std"],
             crop_pct=config["crop_pct"],
-            num_workers=1,
+            num_workers=NUM_WORKERS,
         )
         for dataset, is_training in zip(data, (True, False), strict=True)
     )
