@@ -16,6 +16,7 @@ from dashboard.widgets import (
     number_slider,
     switch,
 )
+from engine.data.found import as_text
 from engine.data.remedies import current_remedies
 from engine.errors import ThawError
 from engine.spec import DataSpec, ImageSpec
@@ -86,7 +87,7 @@ def _show_summary(summary: DataSummary) -> None:
         ):
             st.dataframe(
                 {
-                    "file": [file.path for file in summary.left_out],
+                    "file": [as_text(file.path) for file in summary.left_out],
                     "reason": [file.reason for file in summary.left_out],
                 },
                 hide_index=True,

@@ -1,5 +1,6 @@
 """What a page says of a folder of images before anything is trained on it."""
 
+import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -82,14 +83,15 @@ def thumbnail(path: str) -> bytes | None:
         status = Path(path).stat()
     except (OSError, ValueError):
         return None
-    return _thumbnail(path, status.st_mtime_ns, status.st_size)
+    # As bytes: a path may hold what no text does.
+    return _thumbnail(os.fsencode(path), status.st_mtime_ns, status.st_size)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _thumbnail(path: str, changed: int, size: int) -> bytes | None:
+def _thumbnail(path: bytes, changed: int, size: int) -> bytes | None:
     """Returns the thumbnail of a file as it was at a time, with a size: one may be replaced."""
     try:
-        picture = decode_image(Path(path), at_least=THUMBNAIL)
+        picture = decode_image(Path(os.fsdecode(path)), at_least=THUMBNAIL)
     except DataError:
         return None
     picture.thumbnail((THUMBNAIL, THUMBNAIL))

@@ -11,7 +11,7 @@ from engine.data.report import DataReport
 from engine.errors import ThawError
 from engine.events import WORKING
 from engine.models.catalogue import DEFAULT_BACKBONE, backbone_record
-from engine.runs.doubts import DoubtsState, doubts_key, doubts_state, start_doubts, stop_doubts
+from engine.runs.doubts import DoubtsState, doubts_state, reported_key, start_doubts, stop_doubts
 from engine.spec import DataSpec
 from engine.training.doubts_record import Doubts, doubt_findings
 
@@ -26,7 +26,7 @@ def doubts_section(page: str, report: DataReport) -> None:
     st.subheader("Doubtful labels", anchor=False)
     data = DataSpec(folder=report.folder, remedies=report.remedies)
     try:
-        key = _key(page, report, data)
+        key = _key(page, report)
         state = doubts_state(key)
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")
@@ -51,12 +51,12 @@ def doubts_section(page: str, report: DataReport) -> None:
     )
 
 
-def _key(page: str, report: DataReport, data: DataSpec) -> str:
+def _key(page: str, report: DataReport) -> str:
     """Returns the name under which doubts are kept; worked out once for a report."""
     place = f"{page}.doubts.key"
     known = st.session_state.get(place)
     if known is None or known[0] is not report:
-        known = (report, doubts_key(data))
+        known = (report, reported_key(report.pictures))
         st.session_state[place] = known
     key: str = known[1]
     return key

@@ -1,5 +1,6 @@
 """What can be done about a finding, at a click, and the corrections that were made so far."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -8,11 +9,13 @@ import streamlit as st
 
 from dashboard.runs import plain
 from engine.data.findings import Finding, Picture, Proposal, proposals, remedies_for
+from engine.data.found import as_text
 from engine.data.remedies import (
     Remedy,
     can_take_back,
     load_remedies,
     record_remedies,
+    relative_path,
     take_back_remedies,
 )
 from engine.data.report import DataReport
@@ -49,7 +52,7 @@ def remedies_section(page: str, report: DataReport) -> None:
         with st.expander("What was corrected", icon=":material/healing:"):
             st.dataframe(
                 {
-                    "picture": [one.path for one in remedies],
+                    "picture": [as_text(one.path) for one in remedies],
                     "correction": [WORDS[one.action] for one in remedies],
                     "": [one.detail for one in remedies],
                 },
@@ -85,7 +88,7 @@ def group_remedies(
 def picture_remedies(page: str, pictures: Sequence[Picture], report: DataReport, key: str) -> None:
     """Shows what can be done about pictures that a person chose by themselves."""
     folder = Path(report.folder)
-    by_name = {Path(one.path).name: one for one in pictures}
+    by_name = _by_name(pictures, folder)
     names = st.multiselect(
         "Correct some of these",
         list(by_name),
@@ -109,6 +112,16 @@ def picture_remedies(page: str, pictures: Sequence[Picture], report: DataReport,
         )
         if st.button("Give them this class", disabled=label is None, key=f"{page}.{key}.relabel"):
             _record(page, folder, remedies_for(chosen, folder, "relabel", label or ""))
+
+
+def _by_name(pictures: Sequence[Picture], folder: Path) -> dict[str, Picture]:
+    """Returns pictures by their files' names, with folders where two of them have the same."""
+    counts = Counter(Path(one.path).name for one in pictures)
+    return {
+        as_text(name if counts[name] == 1 else relative_path(one.path, folder)): one
+        for one in pictures
+        for name in [Path(one.path).name]
+    }
 
 
 def _all_remedies(chosen: Iterable[Proposal]) -> list[Remedy]:

@@ -42,7 +42,16 @@ def allowed_images(data: DataSpec) -> ImageFolder:
 
 def _telling(paths: Iterable[Path]) -> set[Path]:
     """Returns the folders of files, and those files that are links: where they are decides."""
-    return {path if path.is_symlink() else path.parent for path in paths}
+    links: set[Path] = set()
+    folders: set[str] = set()
+    for path in paths:
+        # As texts: there may be hundreds of thousands.
+        text = os.fspath(path)
+        if os.path.islink(text):  # noqa: PTH114
+            links.add(path)
+        else:
+            folders.add(os.path.dirname(text))  # noqa: PTH120
+    return links | {Path(folder) for folder in folders}
 
 
 def _require(path: Path, roots: Iterable[Path], subject: str) -> None:

@@ -90,7 +90,7 @@ def _look(folder: Path, asked: bool) -> DataReport | None:
             bar.progress(done / total, text=f"{done:,} of {total:,} pictures looked at")
 
     try:
-        return inspect_folder(folder, tell, current_remedies(folder))
+        return inspect_folder(folder, tell, current_remedies(folder), found)
     finally:
         bar.empty()
 

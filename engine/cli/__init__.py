@@ -1,5 +1,6 @@
 """The command line: `thaw` and its commands."""
 
+import io
 import sys
 
 from engine.cli.app import app
@@ -15,6 +16,9 @@ def main() -> None:
     """
     import engine.cli.serve  # noqa: F401
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what no text does.
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except ThawError as error:

@@ -8,6 +8,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json
+from engine.data.entry_names import shown_name
 from engine.data.findings import Finding, Picture
 from engine.data.found import listed_classes
 from engine.data.remedies import current_remedies
@@ -93,7 +94,7 @@ def _print(report: DataReport, doubtful: tuple[Finding, ...]) -> None:
     columns = ("class", "train", "val") if report.has_split else ("class", "pictures")
     table = Table(*columns)
     for name, train, val in report.classes:
-        table.add_row(name, f"{train:,}", *([f"{val:,}"] if report.has_split else []))
+        table.add_row(shown_name(name), f"{train:,}", *([f"{val:,}"] if report.has_split else []))
     console.print(table)
     formats = ", ".join(f"{count:,} {name}" for name, count in report.formats.items())
     console.print(
@@ -115,7 +116,9 @@ def _print(report: DataReport, doubtful: tuple[Finding, ...]) -> None:
 
 
 def _named(picture: Picture) -> str:
-    return picture.path + (f"  is it {picture.suggestion!r}?" if picture.suggestion else "")
+    return shown_name(picture.path) + (
+        f"  is it {picture.suggestion!r}?" if picture.suggestion else ""
+    )
 
 
 def _print_judged(doubts: Doubts) -> None:

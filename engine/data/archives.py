@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.data.entries import archive_entries, archive_stem, sentences
-from engine.data.entry_names import folder_name
+from engine.data.entry_names import folder_name, shown_name
 from engine.data.found import LeftOut
 from engine.data.staging import staged
 from engine.data.taking import Progress, Taken, take_entries
@@ -42,7 +42,7 @@ def unpack(archive: Path, name: str = "", progress: Progress = lambda done: None
         DataError: it is no archive, is damaged, encrypted or too large, holds no picture, or the
             disk is full. Nothing of it is left behind then.
     """
-    with sentences(archive.name), archive.open("rb") as file:
+    with sentences(shown_name(archive.name)), archive.open("rb") as file:
         return unpack_file(file, archive.name, name, progress)
 
 
@@ -61,6 +61,7 @@ def unpack_file(
         DataError: as there.
     """
     wanted = folder_name(name or archive_stem(archive))
+    archive = shown_name(archive)
     with sentences(archive), staged(wanted) as staging:
         taken = Taken(archive, file.seek(0, os.SEEK_END))
         take_entries(archive_entries(file, archive), taken, staging.part, progress)

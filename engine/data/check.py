@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from engine.data.decode import decode_file
+from engine.data.decode import NO_MEMORY, decode_file
 from engine.data.likeness import perceptual_hash
 from engine.errors import DataError
 from engine.files import write_text
@@ -31,7 +31,8 @@ class Verdict:
 
     Attributes:
         stamp: size and time of change of the file that was judged.
-        digest: BLAKE2b of the content, in hex; empty where it could not be read.
+        digest: BLAKE2b of the content, in hex; empty where it could not be read, or was too much
+            for the memory there was.
         reason: why the file cannot be used; empty where it can.
         width: in px, upright; 0 where it cannot be used, like all that follows.
         height: in px.
@@ -111,7 +112,8 @@ def _judge(path: Path) -> Verdict:
         picture, file_format = decode_file(path)
         likeness = perceptual_hash(picture)
     except DataError as error:
-        return Verdict(stamp, digest, str(error))
+        # There may be more memory next time.
+        return Verdict(stamp, "" if str(error) == NO_MEMORY else digest, str(error))
     except OSError as error:
         return Verdict(stamp, "", f"cannot be opened ({error.strerror or error})")
     return Verdict(

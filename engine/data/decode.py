@@ -1,15 +1,35 @@
-"""A picture file as an upright RGB picture, whatever its format, depth or transparency."""
+"""A picture file as an upright RGB picture, whatever its format, depth or transparency.
 
+Files come from strangers: a few bytes may say that they are a picture of a hundred megapixels, or
+unpack to one, so what decoding may take of the memory is bounded, for all threads together.
+"""
+
+import logging
+import warnings
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.data.colours import to_rgb
+from engine.data.room import Room
 from engine.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MAX_PIXELS = 120_000_000
+# Its decoder keeps two more pictures than others do.
+MAX_PIXELS_OF = {"WEBP": 64_000_000}
+BYTES_A_PIXEL = 8
+BYTES_A_PIXEL_OF = {"WEBP": 20}
+MOST_BYTES_AT_ONCE = 2 * 2**30
+LONGEST_REASON = 120
+NO_MEMORY = "takes more memory than there is"
+
+_ROOM = Room(MOST_BYTES_AT_ONCE)
+
+# Of what is odd in a file and does not stop it, Pillow tells on stderr; the verdict says the rest.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def decode_image(path: Path, at_least: int | None = None) -> Image.Image:
@@ -26,49 +46,49 @@ def decode_file(path: Path, at_least: int | None = None) -> tuple[Image.Image, s
             at least this many px: several times faster for large photos.
 
     Raises:
-        DataError: the file is not a picture, is damaged, or is larger than MAX_PIXELS. Its message
-            is the bare reason, without the file's name.
+        DataError: the file is not a picture, is damaged, or has more pixels than are read. Its
+            message is the bare reason, in one line, without the file's name.
     """
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(f"larger than {MAX_PIXELS // 1_000_000} megapixels")
+            file_format = str(picture.format)
+            _require_size(picture, file_format)
             if at_least is not None:
                 picture.draft("RGB", (at_least, at_least))
-            picture.load()
-            return _to_rgb(ImageOps.exif_transpose(picture)), str(picture.format)
-    except Image.DecompressionBombError as error:
-        raise DataError(f"larger than {MAX_PIXELS // 1_000_000} megapixels") from error
-    except FileNotFoundError as error:
-        raise DataError("not there") from error
-    except PermissionError as error:
-        raise DataError("may not be read") from error
-    except UnidentifiedImageError as error:
-        raise DataError("not a picture in a known format") from error
-    except (DataError, MemoryError):
+            per_pixel = BYTES_A_PIXEL_OF.get(file_format, BYTES_A_PIXEL)
+            with _ROOM.taken(per_pixel * picture.width * picture.height):
+                picture.load()
+                # In place, or there are two of a large one.
+                ImageOps.exif_transpose(picture, in_place=True)
+                return to_rgb(picture), file_format
+    except DataError:
         raise
     except Exception as error:
-        # Pillow's decoders raise whatever a damaged file makes them stumble over.
-        reason = "truncated" if "truncated" in str(error).lower() else f"damaged ({error})"
-        raise DataError(reason) from error
+        raise DataError(_reason(error)) from error
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _scale_deep_grey(picture).convert("RGB")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return picture.convert("RGB")
+def _require_size(picture: Image.Image, file_format: str) -> None:
+    most = MAX_PIXELS_OF.get(file_format, MAX_PIXELS)
+    if picture.width * picture.height > most:
+        raise DataError(f"larger than {most // 1_000_000} megapixels")
 
 
-def _scale_deep_grey(picture: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and values.max() > 255):
-        values = values / 257.0
-    elif picture.mode == "F" and values.min() >= 0.0 and values.max() <= 1.0:
-        values = values * 255.0
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+def _reason(error: Exception) -> str:
+    """Returns what to say; Pillow's decoders raise whatever a damaged file makes them stumble over.
+
+    What they say of it may quote the file.
+    """
+    if isinstance(error, Image.DecompressionBombError):
+        return f"larger than {MAX_PIXELS // 1_000_000} megapixels"
+    if isinstance(error, FileNotFoundError):
+        return "not there"
+    if isinstance(error, PermissionError):
+        return "may not be read"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture in a known format"
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+    if "truncated" in text.lower():
+        return "truncated"
+    return f"damaged ({text[:LONGEST_REASON] or type(error).__name__})"

@@ -7,6 +7,7 @@ picture's name can be long.
 import contextlib
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +21,10 @@ SUFFIXES_OF_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"
 ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 # A long name, or what pax says of an entry, is read whole; a name has some hundred bytes.
 MOST_HEADER_BYTES = 2**20
+# So is the list in a zip, of which each entry takes six times as much of the memory.
+MOST_LIST_BYTES = 48 * 2**20
+# After the last entry of a tar there are zeros, up to some unit of a tape.
+MOST_TAIL_BYTES = 16 * 2**20
 LONG_HEADERS = frozenset(
     {
         tarfile.GNUTYPE_LONGNAME,
@@ -78,7 +83,7 @@ def archive_entries(file: IO[bytes], name: str) -> Iterator[Entry]:
 
 
 def _of_zip(file: IO[bytes], name: str) -> Iterator[Entry]:
-    with zipfile.ZipFile(file) as packed:
+    with zipfile.ZipFile(_Sparing(file)) as packed:
         for info in packed.infolist():
             if info.flag_bits & 1:
                 raise DataError(f"{name} is encrypted; unpack it yourself.")
@@ -86,35 +91,87 @@ def _of_zip(file: IO[bytes], name: str) -> Iterator[Entry]:
             odd = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
             yield Entry(
                 info.filename,
-                "folder" if info.is_dir() else "other" if odd else "file",
+                # Not is_dir, to which an entry without a name is an error.
+                "folder" if info.filename.endswith("/") else "other" if odd else "file",
                 lambda info=info: packed.open(info),  # type: ignore[misc]
             )
 
 
+class _Sparing:
+    """A file of which not much is read at once."""
+
+    def __init__(self, file: IO[bytes]):
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self._file = file
+
+    def read(self, num_bytes: int = -1) -> bytes:
+        """Returns the next bytes."""
+        if num_bytes > MOST_LIST_BYTES:
+            raise OverflowError(f"a list of {num_bytes:,} bytes")
+        return self._file.read(num_bytes)
+
+
 class _Member(tarfile.TarInfo):
-    """A header of a tar that is not read where it is of a size that none has."""
+    """A header of a tar that is not read where it is of a size that none has.
+
+    What it raises is not of tarfile's own kinds: those are how that finds the end of a file.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
         member = super().frombuf(buf, encoding, errors)
+        if member.size < 0:
+            raise OverflowError("a size below nothing")
+        if member.type == tarfile.GNUTYPE_SPARSE:
+            _refuse_sparse()
         if member.type in LONG_HEADERS and member.size > MOST_HEADER_BYTES:
-            # Not an error of its own kind: those are how tarfile finds the end of a file.
             raise OverflowError("a name of more than a million bytes")
         return member
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        # It would read a list of any length into the memory.
+        _refuse_sparse()
+
+
+def _refuse_sparse() -> None:
+    raise OverflowError("a file with holes in it; pack it without --sparse")
 
 
 def _of_tar(file: IO[bytes]) -> Iterator[Entry]:
     # A stream: what comes is looked at in order, and never all at once.
     with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as tar:
+        before = 0
         for member in tar:
+            if member.size < 0:
+                # As pax may say; the next header would be one before.
+                raise OverflowError("a size below nothing")
             yield Entry(
                 member.name,
                 "folder" if member.isdir() else "file" if member.isreg() else "other",
                 lambda member=member: tar.extractfile(member),  # type: ignore[misc]
-                streamed=member.size,
+                # With what was said of it before, which may be more than it is itself.
+                streamed=tar.offset - before,
             )
+            before = tar.offset
             # Or it keeps all that it has seen.
             tar.members = []  # type: ignore[attr-defined]
+            tar.pax_headers = {}
+        _require_end(tar)
+
+
+def _require_end(tar: tarfile.TarFile) -> None:
+    """Raises ReadError where a tar breaks off: a header that is damaged passes for its end.
+
+    What is left is unpacked as well: the check sums of what is compressed stand after it.
+    """
+    file = tar.fileobj
+    assert file is not None
+    file.seek(tar.offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError("what comes after its entries is none")
+    for _ in range(MOST_TAIL_BYTES // 2**20):
+        if not file.read(2**20):
+            return
 
 
 @contextlib.contextmanager
@@ -142,9 +199,10 @@ def sentences(name: str) -> Iterator[None]:
         EOFError,
         zlib.error,
         lzma.LZMAError,
+        struct.error,
         RuntimeError,
         ValueError,
-        KeyError,
+        LookupError,
         OverflowError,
         MemoryError,
     ) as error:
@@ -152,6 +210,9 @@ def sentences(name: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first line of what a library says; tarfile tells of each format that it tried."""
+    """Returns the first line of what a library says; tarfile tells of each format that it tried.
+
+    What it quotes from an archive is shown so that no terminal acts on it.
+    """
     lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].rstrip(": ")
+    return "".join(c if c.isprintable() else "?" for c in lines[0]).rstrip(": ")

@@ -10,7 +10,11 @@ from pathlib import PurePosixPath
 
 MOST_BYTES = 200
 MOST_PARTS = 32
-_ODD = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\ud800-\udfff]")
+# Some systems take no path of more than a thousand, the folder above it included.
+MOST_PATH_BYTES = 800
+# What terminals act on, what turns a name round, and what is no text.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_ODD = re.compile(rf"[{_UNSEEN}<>:\"|?*]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
@@ -19,8 +23,8 @@ def safe_path(name: str) -> PurePosixPath | None:
     """Returns a relative path that stays where it is put; None where the name leads elsewhere.
 
     Args:
-        name: of an entry, with either kind of slash. Folders within each other by the dozen count
-            as leading elsewhere, too.
+        name: of an entry, with either kind of slash. Folders within each other by the dozen, and
+            paths that no system takes, count as leading elsewhere, too.
     """
     text = name.replace("\\", "/")
     if text.startswith("/") or _DRIVE.match(text):
@@ -28,7 +32,8 @@ def safe_path(name: str) -> PurePosixPath | None:
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if not parts or len(parts) > MOST_PARTS or ".." in parts:
         return None
-    return PurePosixPath(*map(safe_name, parts))
+    path = PurePosixPath(*map(safe_name, parts))
+    return path if len(str(path).encode()) <= MOST_PATH_BYTES else None
 
 
 def folder_name(text: str) -> str:
@@ -50,3 +55,8 @@ def safe_name(part: str) -> str:
     body = stem if is_short else text
     kept = body.encode()[: MOST_BYTES - len(ending.encode())].decode("utf-8", "ignore")
     return kept + ending
+
+
+def shown_name(text: str) -> str:
+    """Returns a name as a sentence can quote it, in one line, and a terminal can show it."""
+    return re.sub(f"[{_UNSEEN}]", "?", text)

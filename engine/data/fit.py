@@ -7,6 +7,10 @@ from PIL import Image, ImageOps
 from engine.models.catalogue import BackboneRecord
 from engine.spec import Fit
 
+# Of what is longer the ends are cut off before it is enlarged, or a line of 1 x 65,000 px would
+# become a picture of four gigapixels; the square shows the middle of it anyway.
+MOST_SHAPE = 16
+
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -36,6 +40,16 @@ def fit_picture(
         return ImageOps.pad(picture, (size, size), resampling, color=(red, green, blue))
     # Rounded as timm and torchvision do, so that not a pixel differs from their evaluation.
     shorter = math.floor(size / backbone.crop_fraction + 1e-6)
+    picture = _without_ends(picture)
     width, height = (int(shorter * side / min(picture.size)) for side in picture.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     return picture.resize((width, height), resampling).crop((left, top, left + size, top + size))
+
+
+def _without_ends(picture: Image.Image) -> Image.Image:
+    most = MOST_SHAPE * min(picture.size)
+    if max(picture.size) <= most:
+        return picture
+    # The same at both ends, so that the middle stays the middle.
+    left, top = (max(0, side - most) // 2 for side in picture.size)
+    return picture.crop((left, top, picture.width - left, picture.height - top))

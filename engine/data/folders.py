@@ -11,6 +11,7 @@ from engine.data.found import (
     VAL_NAMES,
     ImageFolder,
     LeftOut,
+    as_text,
     listed_classes,
 )
 from engine.data.tables import is_table, read_table
@@ -124,22 +125,24 @@ def _child(folder: Path, names: Iterable[str]) -> Path | None:
 
 def _has_pictures(folder: Path) -> bool:
     """Whether pictures lie in the folder itself: then it is a class, whatever its name."""
-    return any(c.suffix.lower() in SUFFIXES and not _is_hidden(c) for c in folder.iterdir())
+    return any(c.suffix.lower() in SUFFIXES and not _is_hidden(c.name) for c in folder.iterdir())
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(c for c in folder.iterdir() if c.is_dir() and not _is_hidden(c))
+    return sorted(c for c in folder.iterdir() if c.is_dir() and not _is_hidden(c.name))
 
 
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith((".", "__MACOSX"))
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))
 
 
 def _classes_of(root: Path, left_out: list[LeftOut]) -> dict[str, tuple[Path, ...]]:
     for child in sorted(root.iterdir()):
-        if child.is_file() and not _is_hidden(child):
+        if child.is_file() and not _is_hidden(child.name):
             left_out.append(LeftOut(str(child), "lies outside the class folders"))
-    return {folder.name: tuple(_pictures(folder, left_out)) for folder in _folders(root)}
+    folders = _folders(root)
+    # Class names go into tables, charts and files, which take text only.
+    return {as_text(folder.name): tuple(_pictures(folder, left_out)) for folder in folders}
 
 
 def _pictures(folder: Path, left_out: list[LeftOut]) -> Iterable[Path]:
@@ -148,14 +151,14 @@ def _pictures(folder: Path, left_out: list[LeftOut]) -> Iterable[Path]:
 
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(parent)
         for name in sorted(names):
-            path = Path(parent) / name
-            if _is_hidden(path) or name in {"Thumbs.db", "desktop.ini"}:
+            if _is_hidden(name) or name in {"Thumbs.db", "desktop.ini"}:
                 continue
-            if path.suffix.lower() in SUFFIXES:
-                yield path
+            if os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+                yield here / name
             else:
-                left_out.append(LeftOut(str(path), "not a picture, by its name"))
+                left_out.append(LeftOut(str(here / name), "not a picture, by its name"))
 
 
 def _require_classes(by_class: dict[str, tuple[Path, ...]], root: Path) -> None:

@@ -41,3 +41,8 @@ def listed_classes(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:5])
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"the class{'es' if len(names) > 1 else ''} {shown}{more}"
+
+
+def as_text(name: str) -> str:
+    """Returns the name of a file as text: bytes of it that are none are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -40,19 +40,25 @@ class Intake:
         return (*self.found.notes, *_remedy_notes(self.num_remedies, self.num_unfit))
 
 
-def take_in(spec: DataSpec, progress: Progress = lambda done, total: None) -> Intake:
+def take_in(
+    spec: DataSpec,
+    progress: Progress = lambda done, total: None,
+    found: ImageFolder | None = None,
+) -> Intake:
     """Returns the files of a spec, each opened, with its corrections applied.
 
     Args:
         spec: names the data.
         progress: called with the number of pictures opened so far and the number to open.
+        found: the files, where they were looked for before.
 
     Raises:
         DataError: the data cannot be used; see find_images, load_remedies and apply_remedies.
     """
     folder = Path(spec.folder)
     remedies = load_remedies(spec.remedies)
-    found = find_images(folder, Path(spec.val_folder) if spec.val_folder else None)
+    if found is None:
+        found = find_images(folder, Path(spec.val_folder) if spec.val_folder else None)
     files = [path for group in (*found.train, *(found.val or ())) for path in group]
     verdicts = check_pictures(folder, files, progress)
     remedied = apply_remedies(found, verdicts, folder, remedies)

@@ -39,8 +39,9 @@ def perceptual_hash(picture: Image.Image) -> str:
     """Returns the 64 bits of a picture's pHash, in hex; nothing of one that is very small."""
     if min(picture.size) < LEAST_SIDE:
         return ""
-    # Hashing a large picture costs as much as decoding it.
-    small = picture.copy()
+    # Hashing a large picture costs as much as decoding it; nor is there room for a second one.
+    factor = max(1, max(picture.size) // (2 * HASHED_SIDE))
+    small = picture.reduce(factor)
     small.thumbnail((HASHED_SIDE, HASHED_SIDE), Image.Resampling.BOX)
     return str(imagehash.phash(small))
 

@@ -84,7 +84,10 @@ class _Seen:
 
 
 def inspect_folder(
-    folder: Path, progress: Progress = lambda done, total: None, remedies: str = ""
+    folder: Path,
+    progress: Progress = lambda done, total: None,
+    remedies: str = "",
+    files: ImageFolder | None = None,
 ) -> DataReport:
     """Returns what was found in a folder of classes, or in a table.
 
@@ -92,6 +95,7 @@ def inspect_folder(
         folder: with `train/<class>/` and `val/<class>/`, or `<class>/`; or a table's file.
         progress: called with the number of pictures opened so far and the number to open.
         remedies: name of the list of corrections to apply.
+        files: of the folder, where they were looked for before.
 
     Raises:
         DataError: the folder cannot be used; see take_in.
@@ -104,7 +108,7 @@ def inspect_folder(
         opened = done
         progress(done, total)
 
-    intake = take_in(DataSpec(folder=str(folder), remedies=remedies), count)
+    intake = take_in(DataSpec(folder=str(folder), remedies=remedies), count, files)
     found, verdicts = intake.found, intake.verdicts
     seen = list(_seen(found, verdicts))
     sides = [side for one in seen for side in (one.verdict.width, one.verdict.height)]

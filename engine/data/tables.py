@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.data.found import (
     TEST_NAMES,
@@ -12,6 +13,9 @@ from engine.data.found import (
     LeftOut,
 )
 from engine.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 NAMES = {
@@ -25,6 +29,8 @@ SPLITS = {
     **dict.fromkeys(TEST_NAMES, "test"),
 }
 DELIMITERS = ",;\t"
+MOST_ROWS = 20_000_000
+LONGEST_REASON = 200
 
 
 def is_table(path: Path) -> bool:
@@ -85,33 +91,20 @@ def _require_classes(file: Path, classes: Sequence[str], val: Iterable[str]) -> 
 
 
 def _columns(file: Path) -> dict[str, list[str]]:
-    import pandas as pd
-
     try:
-        if file.suffix.lower() == ".parquet":
-            table = pd.read_parquet(file)
-        else:
-            table = pd.read_csv(
-                file, sep=_delimiter(file), dtype=str, keep_default_na=False, encoding="utf-8-sig"
-            )
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"The table {file} cannot be read ({reason}); check the path.") from error
+        table = _read(file)
+        by_name = {str(name).strip().lower(): name for name in table.columns}
+        found = {}
+        for column, names in NAMES.items():
+            name = next((by_name[one] for one in names if one in by_name), None)
+            if name is not None:
+                found[column] = [_text(value) for value in table[name].tolist()]
+    except DataError:
+        raise
     except Exception as error:
-        # What pandas and pyarrow raise on a damaged file has no common kind.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{file} is no table that can be read ({reason}); write it as a CSV with a line of "
-            "names, path,label, and a line a picture."
-        ) from error
-    by_name = {str(name).strip().lower(): name for name in table.columns}
-    found = {}
-    for column, names in NAMES.items():
-        name = next((by_name[one] for one in names if one in by_name), None)
-        if name is not None:
-            values = table[name].fillna("").tolist()
-            found[column] = [_text(value) for value in values]
-        elif column != "split":
+        raise _unreadable(file, error) from error
+    for column in ("path", "label"):
+        if column not in found:
             there = ", ".join(map(repr, by_name)) or "no names"
             raise DataError(
                 f"The table {file} has no column {column!r} but {there}; its first line must name "
@@ -120,7 +113,41 @@ def _columns(file: Path) -> dict[str, list[str]]:
     return found
 
 
+def _read(file: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    if file.suffix.lower() != ".parquet":
+        return pd.read_csv(
+            file, sep=_delimiter(file), dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    from pyarrow.parquet import read_metadata
+
+    # A few bytes may say that a value is there a billion times.
+    num_rows = read_metadata(file).num_rows
+    if num_rows > MOST_ROWS:
+        raise DataError(
+            f"The table {file} has {num_rows:,} rows, more than the {MOST_ROWS:,} that are read; "
+            "divide it."
+        )
+    return pd.read_parquet(file)
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    """Returns what to say; what pandas and pyarrow raise on a damaged file has no common kind."""
+    if isinstance(error, OSError) and error.errno:
+        return DataError(f"The table {file} cannot be read ({error.strerror}); check the path.")
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_REASON]
+    return DataError(
+        f"{file} is no table that can be read ({reason}); write it as a CSV with a line of "
+        "names, path,label, and a line a picture."
+    )
+
+
 def _text(value: object) -> str:
+    # What is missing differs from itself, or is pandas' own.
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return ""
     # Parquet keeps whole numbers with gaps as 1.0.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

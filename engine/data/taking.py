@@ -57,11 +57,15 @@ class Taken:
         if self.num_left_out <= LEFT_OUT_TOLD:
             self._told.append(LeftOut(name, reason))
 
-    def count(self, num_bytes: int, folder: Path) -> None:
-        """Counts bytes before they are written.
+    def count(self, num_bytes: int, folder: Path | None = None) -> None:
+        """Counts bytes before they are unpacked.
+
+        Args:
+            num_bytes: of them.
+            folder: where they are written, if they are.
 
         Raises:
-            DataError: there are too many.
+            DataError: there are too many, or no room for them.
         """
         self._written += num_bytes
         if self._written > MOST_BYTES:
@@ -74,7 +78,7 @@ class Taken:
                 f"{self.name} unpacks to more than {MOST_RATIO} times its size, as pictures never "
                 "do; it is not unpacked any further."
             )
-        if self._written < self._look_at:
+        if folder is None or self._written < self._look_at:
             return
         self._look_at = self._written + LOOK_EVERY
         if shutil.disk_usage(folder).free < KEEP_FREE:

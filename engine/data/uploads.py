@@ -10,7 +10,7 @@ from typing import IO, Protocol
 
 from engine.data.archives import Unpacked, unpack_file
 from engine.data.entries import Entry, archive_entries, is_archive, sentences
-from engine.data.entry_names import folder_name, safe_path
+from engine.data.entry_names import folder_name, safe_path, shown_name
 from engine.data.folders import find_images
 from engine.data.found import ImageFolder
 from engine.data.staging import staged
@@ -62,9 +62,11 @@ def sketch_files(files: Sequence[Upload]) -> Sketch:
     """
     archive = _only_archive(files)
     if archive is None:
-        return _sketch(Entry(file.name, "file", _nothing) for file in files)
-    with sentences(archive.name):
-        return _sketch(archive_entries(_packed(archive), archive.name))
+        entries = (Entry(file.name, "file", _nothing) for file in files)
+        return _sketch(entries, Taken("the files", sum(file.size for file in files)))
+    name = shown_name(archive.name)
+    with sentences(name):
+        return _sketch(archive_entries(_packed(archive), name), Taken(name, archive.size))
 
 
 def add_files(
@@ -156,8 +158,8 @@ def _only_archive(files: Sequence[Upload]) -> Upload | None:
         return None
     if len(files) > 1:
         raise DataError(
-            f"{archives[0].name} is an archive and came with other files; send one archive at a "
-            "time, or pictures only."
+            f"{shown_name(archives[0].name)} is an archive and came with other files; send one "
+            "archive at a time, or pictures only."
         )
     return archives[0]
 
@@ -171,13 +173,13 @@ def _nothing() -> None:
     return None
 
 
-def _sketch(entries: Iterable[Entry]) -> Sketch:
+def _sketch(entries: Iterable[Entry], taken: Taken) -> Sketch:
     """Lays empty files out as the entries would lie, and looks at those as at any folder."""
     with tempfile.TemporaryDirectory(prefix="thaw-sketch-") as scratch:
         root = Path(scratch)
-        num_pictures, num_left_out = _lay_out(entries, root)
-        empty = Sketch((), (), num_pictures, num_left_out)
-        if not num_pictures:
+        _lay_out(entries, root, taken)
+        empty = Sketch((), (), taken.num_pictures, taken.num_left_out)
+        if not taken.num_pictures:
             return replace(empty, fault="There are no pictures in it.")
         if not any(child.is_dir() for child in root.iterdir()):
             return replace(empty, needs_class=True)
@@ -191,30 +193,30 @@ def _sketch(entries: Iterable[Entry]) -> Sketch:
             empty,
             classes=tuple(_counts(found)),
             notes=found.notes,
-            num_left_out=num_left_out + len(found.left_out),
+            num_left_out=taken.num_left_out + len(found.left_out),
         )
 
 
-def _lay_out(entries: Iterable[Entry], root: Path) -> tuple[int, int]:
-    num_pictures = num_left_out = 0
+def _lay_out(entries: Iterable[Entry], root: Path, taken: Taken) -> None:
     for number, entry in enumerate(entries):
         if number >= MOST_ENTRIES:
             raise DataError(f"There are more than {MOST_ENTRIES:,} files; take them apart.")
         if entry.kind == "folder":
             continue
+        # To get past what is in a stream, it is unpacked.
+        taken.count(entry.streamed)
         path = safe_path(entry.name)
         if path is None or why_not(entry, path):
-            num_left_out += 1
+            taken.leave_out(entry.name, "")
             continue
         target = root / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch(exist_ok=False)
         except (FileExistsError, NotADirectoryError):
-            num_left_out += 1
+            taken.leave_out(entry.name, "")
             continue
-        num_pictures += 1
-    return num_pictures, num_left_out
+        taken.num_pictures += 1
 
 
 def _counts(found: ImageFolder) -> Iterator[tuple[str, int, int]]:

@@ -6,8 +6,10 @@ not for how they are split. After a correction the key is another one, but featu
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from engine.data.findings import Picture
 from engine.data.intake import take_in
 from engine.models.catalogue import DEFAULT_BACKBONE
 from engine.runs.background import Work, WorkState, WorkStatus
@@ -62,15 +64,30 @@ def doubts_key(data: DataSpec, backbone: str = DEFAULT_BACKBONE) -> str:
     """
     intake = take_in(data)
     found = intake.found
-    pictures = sorted(
-        (str(path), found.classes[label], intake.verdicts[path].digest)
-        for groups in (found.train, found.val or ())
-        for label, paths in enumerate(groups)
-        for path in paths
-        if not intake.verdicts[path].reason
+    return _key(
+        (
+            (str(path), found.classes[label], intake.verdicts[path].digest)
+            for groups in (found.train, found.val or ())
+            for label, paths in enumerate(groups)
+            for path in paths
+            if not intake.verdicts[path].reason
+        ),
+        backbone,
     )
+
+
+def reported_key(pictures: Iterable[Picture], backbone: str = DEFAULT_BACKBONE) -> str:
+    """Returns the same name, of the pictures that a report saw, without another look at them.
+
+    Raises:
+        SpecError: there is no such backbone.
+    """
+    return _key(((one.path, one.label, one.digest) for one in pictures), backbone)
+
+
+def _key(pictures: Iterable[tuple[str, str, str]], backbone: str) -> str:
     name = ModelSpec.parse({"backbone": backbone}).backbone
-    text = json.dumps([EDITION, name, pictures])
+    text = json.dumps([EDITION, name, sorted(pictures)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

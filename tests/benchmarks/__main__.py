@@ -5,6 +5,7 @@ import sys
 from tests.benchmarks import (
     accuracy,
     backbone_choice,
+    data_page,
     extraction,
     first_point,
     instant_head,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "scaling": scaling,
     "many_images": many_images,
     "scan": scan,
+    "data_page": data_page,
     "watched_training": watched_training,
 }
 

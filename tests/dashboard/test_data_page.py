@@ -1,5 +1,6 @@
 """The Data page: what a folder holds, and what is wrong with it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -89,12 +90,10 @@ def test_a_large_folder_is_looked_at_when_asked(
     page = my_folder(photos)
     assert not page.metric
     assert "The folder has 26 pictures" in text_of(page)
-    page.button[0].click()
-    run(page)
+    click(page, "Look at every picture")
     assert metrics(page)["Pictures"] == "25"
     (photos / "fruit" / "a bird.jpg").unlink()
-    page.button[0].click()
-    run(page)
+    click(page, "Look again")
     assert metrics(page)["Pictures"] == "24"
 
 
@@ -274,3 +273,36 @@ def test_a_table_is_looked_at_like_a_folder(photos: Path, tmp_path: Path) -> Non
     ]
     (tmp_path / "photos.csv").write_text("\n".join(["path,label", *rows]))
     assert metrics(my_folder(tmp_path / "photos.csv")) == metrics(my_folder(photos))
+
+
+def test_names_that_are_no_text_are_shown_and_corrected(photos: Path) -> None:
+    odd = photos / os.fsdecode(b"caf\xe9")
+    (photos / "fruit").rename(odd)
+    (odd / "broken.jpg").rename(odd / os.fsdecode(b"br\xf6ken.txt"))
+    (odd / "a bird.jpg").rename(odd / os.fsdecode(b"b\xefrd.jpg"))
+    page = opened(my_folder(photos), "labels-same", "other-files")
+    assert metrics(page)["Pictures"] == "25"
+    choose(page, "data.class", "caf\\udce9")
+    choose(page, "data.class.caf\\udce9.1.chosen", ["b\\udcefrd.jpg"])
+    choose(page, "data.class.caf\\udce9.1.class", "birds")
+    click(page, "Give them this class")
+    assert metrics(page)["Wrong"] == "0"
+    assert "b\\udcefrd.jpg" in str(page.dataframe[0].value)
+    train = choose(open_page(), "train.source", "folder")
+    choose(train, "train.folder", str(photos))
+    assert "**2 classes**" in text_of(train)
+
+
+def test_two_pictures_of_one_name_are_told_apart(photos: Path) -> None:
+    for split, number in (("train", 0), ("val", 1)):
+        for name in ("birds", "fruit"):
+            (photos / "set" / split / name).mkdir(parents=True)
+            file = sorted((photos / name).glob("*_*.jpg"))[number]
+            shutil.copy(file, photos / "set" / split / name / "1.jpg")
+    page = my_folder(photos / "set")
+    [names] = [one for one in page.multiselect if one.key == "data.class.birds.1.chosen"]
+    assert names.options == ["train/birds/1.jpg", "val/birds/1.jpg"]
+    choose(page, "data.class.birds.1.chosen", ["train/birds/1.jpg"])
+    choose(page, "data.class.birds.1.class", "fruit")
+    click(page, "Give them this class")
+    assert "train/birds/1.jpg" in str(page.dataframe[0].value)

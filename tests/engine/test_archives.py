@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gzip
 import io
 import os
 import re
@@ -9,6 +10,7 @@ import stat
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,8 @@ from engine.data.entry_names import MOST_BYTES, safe_name, safe_path
 from engine.data.report import inspect_folder
 from engine.data.samples import sample_folder
 from engine.errors import DataError
+from tests.engine.hostile import tars, zips
+from tests.engine.hostile.archives import ordinary
 from tests.engine.pictures import distinct_pictures
 
 FORMATS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
@@ -425,3 +429,135 @@ def test_a_disk_that_folds_case_merges_no_classes(
     assert unpacked.num_pictures == 3
     assert list(reasons(unpacked)) == ["cats/2.png"]
     assert "in capitals only" in reasons(unpacked)["cats/2.png"]
+
+
+# ---- what was found by sending damaged ones
+
+
+def tarred(file: Path, content: bytes) -> Path:
+    file.write_bytes(content + bytes(10_240))
+    return file
+
+
+@pytest.mark.parametrize("size", [-512, -5120, -1])
+@pytest.mark.parametrize("by_pax", [True, False])
+def test_a_size_below_nothing_is_refused_at_once(
+    tmp_path: Path,
+    thaw_home: Path,
+    outside: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    by_pax: bool,
+) -> None:
+    # The next header would be one that was read before, without an end.
+    monkeypatch.setattr(taking, "MOST_ENTRIES", 10)
+    if by_pax:
+        content = tars.pax([("size", str(size).encode())]) + tars.header("a/1.png", b"0", 0)
+    else:
+        content = tars.header("a/1.png", b"0", size)
+    file = tarred(tmp_path / "x.tar", content)
+    assert "a size below nothing" in refusal(file, outside, thaw_home)
+
+
+def test_a_tar_with_a_damaged_header_is_not_taken_in_part(
+    tmp_path: Path, picture: bytes, thaw_home: Path, outside: Callable[[], None]
+) -> None:
+    content = bytearray(ordinary("tar", picture))
+    # Of the last picture; what comes before could be read.
+    content[content.rindex(b"dogs/1.png") + 148] ^= 1
+    file = tarred(tmp_path / "x.tar", bytes(content))
+    assert "what comes after its entries is none" in refusal(file, outside, thaw_home)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_check_sum_at_the_end_is_looked_at(
+    photos: Path, tmp_path: Path, thaw_home: Path, outside: Callable[[], None], kind: str
+) -> None:
+    file = packed(photos, tmp_path / f"x.{kind}")
+    content = bytearray(file.read_bytes())
+    place = {"tar.gz": -8, "tar.bz2": -2, "tar.xz": -32}[kind]
+    content[place] ^= 0x55
+    file = file.rename(tmp_path / "x.tar")
+    file.write_bytes(content)
+    refusal(file, outside, thaw_home)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_file_with_holes_is_refused(
+    tmp_path: Path, thaw_home: Path, outside: Callable[[], None], old: bool
+) -> None:
+    if old:
+        content = tars.header("a/1.png", tarfile.GNUTYPE_SPARSE, 512) + bytes(512)
+    else:
+        records = [("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0")]
+        # It says that a list of a billion numbers follows.
+        body = tars.padded(b"1000000000\n0\n")
+        content = tars.pax(records) + tars.header("a/1.png", b"0", len(body)) + body
+    file = tarred(tmp_path / "x.tar", content)
+    assert "a file with holes in it" in refusal(file, outside, thaw_home)
+
+
+def test_what_is_said_of_entries_counts_and_is_not_kept(
+    tmp_path: Path,
+    thaw_home: Path,
+    outside: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [tars.pax([(f"k{n}", b"a" * 900_000)], kind=tarfile.XGLTYPE) for n in range(20)]
+    file = tmp_path / "x.tar"
+    file.write_bytes(gzip.compress(b"".join(one + tars.header("a.txt", b"0", 0) for one in said)))
+    monkeypatch.setattr(taking, "RATIO_COUNTS_FROM", 2**20)
+    assert "unpacks to more than 100 times its size" in refusal(file, outside, thaw_home)
+    tracemalloc.start()
+    try:
+        with file.open("rb") as opened:
+            assert sum(1 for _ in entries.archive_entries(opened, "x")) == 20
+        assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", [b"", b"\0a/2.png"])
+def test_an_entry_without_a_name_is_left_out(
+    tmp_path: Path, picture: bytes, outside: Callable[[], None], name: bytes
+) -> None:
+    file = tmp_path / "x.zip"
+    file.write_bytes(zips.packed([zips.ZipEntry(b"a/1.png", picture), zips.ZipEntry(name, b"")]))
+    unpacked = unpack(file)
+    assert (unpacked.num_pictures, unpacked.num_left_out) == (1, 1)
+    outside()
+
+
+def test_a_path_that_no_system_takes_is_left_out(
+    tmp_path: Path, picture: bytes, outside: Callable[[], None]
+) -> None:
+    long = "/".join(["x" * 199] * 25) + "/2.png"
+    unpacked = unpack(zipped(tmp_path / "x.zip", [("a/1.png", picture), (long, picture)]))
+    assert (unpacked.num_pictures, unpacked.num_left_out) == (1, 1)
+    outside()
+
+
+def test_a_list_of_too_many_is_not_read(
+    photos: Path,
+    tmp_path: Path,
+    thaw_home: Path,
+    outside: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entries, "MOST_LIST_BYTES", 200)
+    file = packed(photos, tmp_path / "x.zip")
+    assert re.search(r"a list of [34]\d\d bytes", refusal(file, outside, thaw_home))
+
+
+def test_names_that_lie_about_themselves_are_changed() -> None:
+    for name in ("photo\u202egnp.exe", "a\x9bb", "a\u2028b"):
+        assert safe_name(name).partition("~")[0] in ("photo_gnp", "a_b")
+    for name in ("a\u3000b", "\U0001f468\u200d\U0001f469", "k\u00e4se", "ka\u0308se"):
+        assert safe_name(name) == name
+
+
+def test_what_a_file_is_called_is_quoted_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "a\n\x1b[31m\udce9.zip"
+    file.write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"^a\?\?\[31m\?\.zip is no archive"):
+        unpack(file)

@@ -1,6 +1,7 @@
 """`thaw add` and `thaw inspect`, as a person or a script runs them."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def test_what_is_wrong_is_printed_with_its_files(photos: Path) -> None:
     assert "6 pictures (6 PNG)" in printed
     assert "✗ Once the same picture is in two classes: one of the labels is wrong." in printed
     assert f"{photos}/cats/000.png  =  {photos}/dogs/cat.png" in printed
+
+
+def test_names_that_are_no_text_are_printed(photos: Path) -> None:
+    for name in (b"caf\xe9.png", b"\x1b[31mred.png"):
+        (photos / "dogs" / os.fsdecode(name)).write_bytes(b"nothing")
+    done = thaw("inspect", str(photos), PYTHONIOENCODING="utf-8:strict")
+    assert f"{photos}/dogs/caf?.png" in done.stdout
+    assert f"{photos}/dogs/?[31mred.png" in done.stdout
+    thaw("inspect", str(photos), PYTHONIOENCODING="ascii:strict")
 
 
 def test_what_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:

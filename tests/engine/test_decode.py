@@ -2,15 +2,22 @@
 
 import random
 import struct
+import subprocess
+import sys
+import threading
+import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from engine.data.decode import decode_image
+from engine.data import colours
+from engine.data.decode import NO_MEMORY, decode_image
+from engine.data.room import Room
 from engine.errors import DataError
+from tests.engine.hostile.mutations import with_size
 from tests.engine.pictures import BLUE, GREEN, RED, YELLOW, corners, near, quarters, save
 
 # What turns quarters() as it should look into what a camera held sideways stores.
@@ -80,6 +87,14 @@ def test_a_palette_with_a_transparent_colour_shows_white_there(tmp_path: Path) -
     picture = decode_image(save(palette, tmp_path / "palette.png", transparency=0))
     assert picture.getpixel((1, 5)) == (255, 255, 255)
     assert picture.getpixel((8, 5)) == BLUE
+
+
+def test_a_colour_that_stands_for_transparency_shows_white(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (10, 10), RED)
+    picture.paste(BLUE, (5, 0, 10, 10))
+    found = decode_image(save(picture, tmp_path / "key.png", transparency=RED))
+    assert found.getpixel((1, 5)) == (255, 255, 255)
+    assert found.getpixel((8, 5)) == BLUE
 
 
 def test_a_palette_without_transparency_keeps_its_colours(tmp_path: Path) -> None:
@@ -188,12 +203,101 @@ def png_header(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0"))
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [11_000, 20_000])
 def test_an_enormous_picture_is_refused_with_its_limit(tmp_path: Path, side: int) -> None:
     file = tmp_path / "bomb.png"
     file.write_bytes(png_header(side))
     assert reason_of(file) == "larger than 120 megapixels"
+
+
+def test_a_webp_may_be_half_as_large(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.webp"
+    save(Image.new("RGB", (8, 8)), file, lossless=True)
+    file.write_bytes(with_size(file.read_bytes(), 9000, 8000))
+    assert reason_of(file) == "larger than 64 megapixels"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "I;16", "F", "CMYK"])
+def test_what_is_converted_in_parts_is_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = quarters(60, 50).convert("L" if mode == "I;16" else mode).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    if mode == "P":
+        picture.info["transparency"] = 1
+    whole = colours.to_rgb(picture)
+    monkeypatch.setattr(colours, "BAND_PIXELS", 420)
+    parts = colours.to_rgb(picture)
+    assert parts.mode == whole.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(parts), np.asarray(whole))
+
+
+def test_what_is_odd_but_good_is_not_warned_of(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "x" * 300
+    whole = save(quarters(), tmp_path / "whole.jpg", exif=exif).read_bytes()
+    file = tmp_path / "odd.jpg"
+    # The name of the camera is shorter than it is said to be.
+    file.write_bytes(whole.replace(struct.pack(">I", 301), struct.pack(">I", 999_999), 1))
+    code = (
+        "import sys; from pathlib import Path; from engine.data.decode import decode_image; "
+        "print(decode_image(Path(sys.argv[1])).size)"
+    )
+    # In a process that no fixture has set the filters of.
+    command = [sys.executable, "-W", "error", "-c", code]
+    for sent in (file, tmp_path / "whole.jpg"):
+        done = subprocess.run([*command, sent], capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == ("(64, 48)\n", "")
+
+
+def test_too_little_memory_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(picture: Image.Image) -> None:
+        raise MemoryError
+
+    file = save(quarters(), tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "load", load)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    assert reason_of(file) == NO_MEMORY
+
+
+def test_what_a_decoder_says_of_a_file_becomes_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(quarters(), tmp_path / "a.png")
+    for text, reason in (
+        ("one\n\x1b[31mtwo\x00", "damaged (one [31mtwo)"),
+        ("", "damaged (ValueError)"),
+        ("x" * 5000, f"damaged ({'x' * 120})"),
+    ):
+
+        def load(picture: Image.Image, text: str = text) -> None:
+            raise ValueError(text)
+
+        monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+        assert reason_of(file) == reason
+
+
+def test_large_pictures_wait_for_each_other() -> None:
+    room = Room(100)
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def decode(amount: int) -> None:
+        nonlocal inside, most
+        with room.taken(amount):
+            with lock:
+                inside += amount
+                most = max(most, inside)
+            time.sleep(0.005)
+            with lock:
+                inside -= amount
+
+    threads = [threading.Thread(target=decode, args=(30 + 10 * (n % 5),)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 70 <= most <= 100
+    with room.taken(1000):
+        pass
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp", "webp", "tif"])

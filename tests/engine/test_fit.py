@@ -1,5 +1,7 @@
 """Crop, squash and pad: what of a picture ends up in the square, and where."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,6 +61,19 @@ def test_crop_is_centred() -> None:
     picture = Image.new("RGB", (256, 128), GREEN)
     picture.paste(RED, (0, 0, 128, 128))
     assert share(fitted(picture, "crop"), RED) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 65_000), (65_000, 1), (40, 2000), (2001, 40)])
+def test_the_middle_of_a_very_long_picture_is_cropped_in_no_time(shape: tuple[int, int]) -> None:
+    picture = Image.new("RGB", shape, RED)
+    middle = [side // 2 for side in shape]
+    reach = min(shape)
+    picture.paste(
+        GREEN, (middle[0] - reach, middle[1] - reach, middle[0] + reach, middle[1] + reach)
+    )
+    started = time.process_time()
+    assert share(fitted(picture, "crop"), GREEN) == 1.0
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("horizontal", [True, False])

@@ -124,6 +124,42 @@ def test_a_damaged_parquet_file_is_a_sentence(tmp_path: Path) -> None:
         find_images(tmp_path / "nowhere.csv")
 
 
+def test_what_is_damaged_is_not_called_a_wrong_path(photos: Path, tmp_path: Path) -> None:
+    file = write(listed(photos), tmp_path / "pets.parquet")
+    content = file.read_bytes()
+    for torn in (content[:-20] + b"\xff" * 12 + content[-8:], content[4:], content[:-1]):
+        file.write_bytes(torn)
+        with pytest.raises(DataError, match="is no table that can be read") as caught:
+            find_images(file)
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", ["category", "object"])
+def test_labels_of_any_kind_of_column(photos: Path, tmp_path: Path, kind: str) -> None:
+    table = listed(photos)
+    table["label"] = table["label"].astype(kind)
+    table.loc[3, "label"] = None
+    manifest = build_manifest(DataSpec(folder=str(write(table, tmp_path / "pets.parquet"))))
+    assert manifest.classes == ("cats", "dogs")
+    assert [one.reason for one in manifest.left_out] == ["no label in the table"]
+
+
+def test_a_column_of_nothing_is_left_out(photos: Path, tmp_path: Path) -> None:
+    table = listed(photos)
+    table["split"] = [float("nan")] * 11
+    with pytest.raises(DataError, match="has no label in rows to train on"):
+        find_images(write(table, tmp_path / "pets.parquet"))
+
+
+def test_more_rows_than_are_read_are_not_unpacked(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(listed(photos), tmp_path / "pets.parquet")
+    monkeypatch.setattr("engine.data.tables.MOST_ROWS", 10)
+    with pytest.raises(DataError, match="has 11 rows, more than the 10 that are read"):
+        find_images(file)
+
+
 def test_a_path_of_odd_characters_is_left_out(photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "pets.csv"
     text = write(listed(photos), file).read_text()

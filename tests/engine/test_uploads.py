@@ -2,6 +2,7 @@
 
 import errno
 import io
+import tarfile
 import threading
 import zipfile
 from pathlib import Path
@@ -13,16 +14,8 @@ from engine.data import taking
 from engine.data.report import inspect_folder
 from engine.data.uploads import Upload, add_files, add_to_class, sketch_files
 from engine.errors import DataError
+from tests.engine.hostile.taking import Sent
 from tests.engine.pictures import distinct_pictures
-
-
-class Sent(io.BytesIO):
-    """A file as Streamlit hands it over."""
-
-    def __init__(self, name: str, content: bytes):
-        super().__init__(content)
-        self.name = name
-        self.size = len(content)
 
 
 @pytest.fixture
@@ -191,3 +184,30 @@ def test_two_additions_to_one_class_at_once_are_both_there(photos: Path) -> None
     for thread in threads:
         thread.join()
     assert inspect_folder(folder).classes == (("birds", 12, 0), ("cats", 3, 0), ("dogs", 2, 0))
+
+
+def test_a_sketch_gives_up_a_bomb_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taking, "RATIO_COUNTS_FROM", 2**20)
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        info = tarfile.TarInfo("a/big.txt")
+        info.size = 50 * 2**20
+        archive.addfile(info, io.BytesIO(bytes(info.size)))
+    with pytest.raises(DataError, match="unpacks to more than 100 times its size"):
+        sketch_files([Sent("x.tar.gz", content.getvalue())])
+
+
+def test_a_sketch_needs_no_room_for_the_pictures(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "KEEP_FREE", 2**60)
+    assert sketch_files([as_zip(sent(photos))]).num_pictures == 5
+    with pytest.raises(DataError, match="would fill the disk"):
+        add_files([as_zip(sent(photos))], "pets")
+
+
+def test_a_path_that_no_system_takes_is_left_out_of_both(photos: Path) -> None:
+    files = [*sent(photos), Sent("/".join(["x" * 199] * 25) + "/1.png", b"x")]
+    sketch, added = sketch_files(files), add_files(files, "pets")
+    assert (sketch.num_pictures, sketch.num_left_out) == (5, 1)
+    assert (added.num_pictures, added.num_left_out) == (5, 1)
