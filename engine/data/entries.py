@@ -123,17 +123,18 @@ class _Member(tarfile.TarInfo):
         if member.size < 0:
             raise OverflowError("a size below nothing")
         if member.type == tarfile.GNUTYPE_SPARSE:
-            _refuse_sparse()
+            _refuse_holes()
         if member.type in LONG_HEADERS and member.size > MOST_HEADER_BYTES:
             raise OverflowError("a name of more than a million bytes")
         return member
 
     def _proc_gnusparse_10(self, *_: object) -> None:
         # It would read a list of any length into the memory.
-        _refuse_sparse()
+        _refuse_holes()
 
 
-def _refuse_sparse() -> None:
+def _refuse_holes() -> None:
+    # What they unpack to is not in the archive, so it is not counted there either.
     raise OverflowError("a file with holes in it; pack it without --sparse")
 
 
@@ -145,6 +146,8 @@ def _of_tar(file: IO[bytes]) -> Iterator[Entry]:
             if member.size < 0:
                 # As pax may say; the next header would be one before.
                 raise OverflowError("a size below nothing")
+            if member.issparse():
+                _refuse_holes()
             yield Entry(
                 member.name,
                 "folder" if member.isdir() else "file" if member.isreg() else "other",

@@ -200,6 +200,10 @@ def _ordered(files: Iterable[Path], table: Path) -> tuple[Path, ...]:
 
 
 def _place(path: Path, root: Path) -> tuple[tuple[bool, str], ...]:
-    *folders, name = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
+    if not parts:
+        # The table's own folder, which is no picture, as will be found.
+        return ()
+    *folders, name = parts
     # Of a folder, its files come before the folders in it.
     return (*((True, folder) for folder in folders), (False, name))

@@ -168,8 +168,12 @@ def _write(entry: Entry, target: Path, taken: Taken, part: Path) -> None:
     source = entry.open()
     if source is None:
         raise DataError("an entry has no content")
+    left = entry.streamed
     with source, target.open("xb") as file:
         while chunk := source.read(CHUNK):
             if not entry.streamed:
                 taken.count(len(chunk), part)
+            elif (left := left - len(chunk)) < 0:
+                # Only so much was counted.
+                raise DataError(f"{taken.name} holds more of a file than it says; fetch it again.")
             file.write(chunk)

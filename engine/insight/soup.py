@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from engine.data.loader import EpochBatches, PictureDataset
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.data.scale import Scale
 from engine.data.transforms import EvalTransform
-from engine.errors import WeightsError
+from engine.errors import TrainingError, WeightsError
 from engine.events import Kind, Value
 from engine.home import run_folder
 from engine.insight.blends import (
@@ -40,6 +39,7 @@ from engine.training.layout import layout_for
 from engine.training.loop import evaluate
 from engine.training.metrics import EpochMetrics
 from engine.training.sources import PictureSource
+from engine.training.state import reason_of
 
 # An average is of no one epoch.
 NO_EPOCH = 0
@@ -193,11 +193,16 @@ def _write(file: Path, model: Classifier, header: CheckpointHeader) -> None:
     try:
         checkpoint.take(header, moved=())
         checkpoint.write()
-    except (OSError, SafetensorError) as error:
+    except TrainingError as error:
         raise WeightsError(
-            f"The weights cannot be written to {file} ({error}); name a file in a folder that is "
+            f"The weights cannot be written to {file} ({_reason(error)}); name a file in a folder that is "
             "there and that you may write to."
         ) from error
+
+
+def _reason(error: TrainingError) -> str:
+    cause = error.__cause__
+    return reason_of(cause if isinstance(cause, Exception) else error)
 
 
 def _rgb(channels: tuple[float, ...]) -> tuple[float, float, float]:

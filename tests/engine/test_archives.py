@@ -482,19 +482,31 @@ def test_a_check_sum_at_the_end_is_looked_at(
     refusal(file, outside, thaw_home)
 
 
-@pytest.mark.parametrize("old", [True, False])
+HOLES = {
+    # A list of a billion numbers is said to follow.
+    "1.0": [("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0")],
+    "0.1": [("GNU.sparse.map", b"0,5"), ("GNU.sparse.size", b"99999999999")],
+    "0.0": [("GNU.sparse.size", b"99999999999"), ("GNU.sparse.offset", b"0")],
+}
+
+
+@pytest.mark.parametrize("version", ["old", *HOLES])
 def test_a_file_with_holes_is_refused(
-    tmp_path: Path, thaw_home: Path, outside: Callable[[], None], old: bool
+    tmp_path: Path, thaw_home: Path, outside: Callable[[], None], version: str
 ) -> None:
-    if old:
+    if version == "old":
         content = tars.header("a/1.png", tarfile.GNUTYPE_SPARSE, 512) + bytes(512)
     else:
-        records = [("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0")]
-        # It says that a list of a billion numbers follows.
         body = tars.padded(b"1000000000\n0\n")
-        content = tars.pax(records) + tars.header("a/1.png", b"0", len(body)) + body
+        content = tars.pax(HOLES[version]) + tars.header("a/1.png", b"0", len(body)) + body
     file = tarred(tmp_path / "x.tar", content)
     assert "a file with holes in it" in refusal(file, outside, thaw_home)
+
+
+def test_no_more_is_written_than_was_counted(tmp_path: Path) -> None:
+    entry = entries.Entry("a/1.png", "file", lambda: io.BytesIO(bytes(600)), streamed=512)
+    with pytest.raises(DataError, match="holds more of a file than it says"):
+        taking.take_entries([entry], taking.Taken("x.tar", 10**6), tmp_path, lambda done: None)
 
 
 def test_what_is_said_of_entries_counts_and_is_not_kept(

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,9 @@ MOST_MIB = 1536
 # Of the processor's time: the machine may be busy.
 MOST_SECONDS = 10
 
+# Taking has bounds of its own, which are below this for what is sent here.
+LARGEST_FILE = 256 * 2**20
+
 World = Callable[[], AbstractContextManager[tuple[Path, Path]]]
 Test = Callable[..., None]
 
@@ -48,9 +52,14 @@ def drawn(count: int, number: int = 0) -> Callable[[Test], Callable[[], None]]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Call it for a folder of its own and a home in it; waiting for the disk is left out."""
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Call it for a folder of its own and a home in it; waiting for the disk is left out.
+
+    No file becomes larger than LARGEST_FILE: what should not be written does not fill the disk.
+    """
     monkeypatch.setattr(os, "sync", lambda: None)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, before[1]))
 
     @contextlib.contextmanager
     def fresh() -> Iterator[tuple[Path, Path]]:
@@ -60,7 +69,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             (home / "datasets").mkdir(parents=True)
             yield Path(folder), home.resolve()
 
-    return fresh
+    yield fresh
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 # ---- pictures
@@ -137,6 +147,7 @@ def take_everywhere(archive: Archive, world: World) -> str:
             promised = sketched([sent])
         if isinstance(unpacked, str):
             assert isinstance(added, str)
+            assert "File too large" not in unpacked + added
             return unpacked.partition(" ")[2].partition(" (")[0]
         assert isinstance(added, Unpacked)
         counts = (unpacked.num_pictures, unpacked.num_left_out)

@@ -151,6 +151,14 @@ def test_a_column_of_nothing_is_left_out(photos: Path, tmp_path: Path) -> None:
         find_images(write(table, tmp_path / "pets.parquet"))
 
 
+def test_the_folder_itself_is_no_picture(photos: Path, tmp_path: Path) -> None:
+    file = write(listed(photos), tmp_path / "pets.csv")
+    file.write_text(f"{file.read_text()}.,cats\n./,dogs\npets,cats\n")
+    manifest = build_manifest(DataSpec(folder=str(file)))
+    assert {one.reason for one in manifest.left_out} == {"not a file"}
+    assert manifest.fingerprint == fingerprint(photos)
+
+
 def test_more_rows_than_are_read_are_not_unpacked(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
