@@ -195,8 +195,8 @@ def _write(file: Path, model: Classifier, header: CheckpointHeader) -> None:
         checkpoint.write()
     except TrainingError as error:
         raise WeightsError(
-            f"The weights cannot be written to {file} ({_reason(error)}); name a file in a folder that is "
-            "there and that you may write to."
+            f"The weights cannot be written to {file} ({_reason(error)}); name a file in a folder "
+            "that is there and that you may write to."
         ) from error
 
 
