@@ -43,12 +43,18 @@ World = Callable[[], AbstractContextManager[tuple[Path, Path]]]
 Test = Callable[..., None]
 
 
-def drawn(count: int, number: int = 0) -> Callable[[Test], Callable[[], None]]:
+def drawn(count: int, number: int) -> Callable[[Test], Callable[[], None]]:
     """Makes of a test one that is tried on so many examples, the same in every run."""
     how = settings(
         max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck)
     )
     return lambda test: seed(number)(how(test))
+
+
+def batches(few: int, many: int, num_batches: int) -> pytest.MarkDecorator:
+    """Runs a test on a few examples, and where there is time on several batches of many."""
+    slow = (pytest.param(many, n, marks=pytest.mark.slow) for n in range(1, num_batches + 1))
+    return pytest.mark.parametrize(("count", "number"), [(few, 0), *slow])
 
 
 @pytest.fixture
@@ -93,10 +99,7 @@ def opened(folder: Path, *arguments: object, module: str = "decoding") -> dict[s
     return found
 
 
-@pytest.mark.parametrize(
-    ("count", "number"),
-    [(60, 0), *(pytest.param(500, n, marks=pytest.mark.slow) for n in range(1, 7))],
-)
+@batches(60, 500, 6)
 def test_a_picture_is_opened_or_refused_with_a_reason(
     tmp_path: Path, count: int, number: int
 ) -> None:
@@ -120,11 +123,11 @@ def test_what_is_small_on_disk_and_large_in_memory_stays_within_bounds(tmp_path:
 # ---- archives and uploads
 
 
-@pytest.mark.parametrize("count", [80, pytest.param(2000, marks=pytest.mark.slow)])
-def test_an_archive_is_taken_in_whole_or_not_at_all(count: int, world: World) -> None:
+@batches(80, 500, 4)
+def test_an_archive_is_taken_in_whole_or_not_at_all(count: int, number: int, world: World) -> None:
     outcomes: Counter[str] = Counter()
 
-    @drawn(count)
+    @drawn(count, number)
     @given(archives(seeds()["plain.png"]))
     def take_each(archive: Archive) -> None:
         outcomes[take_everywhere(archive, world)] += 1
@@ -168,12 +171,14 @@ def sketched(files: list[Sent]) -> int | str:
     return sketch.num_pictures
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(600, marks=pytest.mark.slow)])
-def test_loose_files_are_taken_in_whole_or_not_at_all(count: int, world: World) -> None:
+@batches(40, 200, 3)
+def test_loose_files_are_taken_in_whole_or_not_at_all(
+    count: int, number: int, world: World
+) -> None:
     outcomes: Counter[str] = Counter()
     texts = names().map(as_text)
 
-    @drawn(count)
+    @drawn(count, number)
     @given(st.lists(texts, max_size=8), texts, texts)
     def take_each(files: list[str], name: str, class_name: str) -> None:
         sent = [Sent(one, seeds()["plain.png"]) for one in files]
@@ -208,15 +213,15 @@ def grown(folder: Path, class_name: str, files: list[Sent]) -> None:
 # ---- tables
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.slow)])
-def test_a_table_is_read_or_refused_with_a_sentence(count: int, world: World) -> None:
+@batches(100, 1000, 2)
+def test_a_table_is_read_or_refused_with_a_sentence(count: int, number: int, world: World) -> None:
     outcomes: Counter[str] = Counter()
     with world() as (folder, _):
         for place, name in enumerate(("cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png")):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(list(seeds().values())[place])
 
-        @drawn(count)
+        @drawn(count, number)
         @given(tables())
         def read_each(table: Table) -> None:
             file = folder / f"sent.{table.suffix}"
