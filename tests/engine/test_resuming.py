@@ -32,7 +32,7 @@ state.LEAST_SECONDS, state.MOST_SHARE = 0.0, 1e9
 from engine.runs.worker import main
 sys.exit(main(sys.argv[1]))
 """
-EPOCHS = 12
+EPOCHS = 10
 
 
 @contextlib.contextmanager
@@ -74,7 +74,13 @@ def kill_after(store: Store, run_id: str, process: "subprocess.Popen[bytes]", ep
     assert mark_interrupted(store) == [run_id]
 
 
-@pytest.mark.parametrize("name", ["frozen", "full", "gradual", "lp_ft"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "full",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("frozen", "gradual", "lp_ft")),
+    ],
+)
 def test_a_killed_run_ends_as_if_it_had_not_been(name: str, tiny_folder: Path) -> None:
     store = Store()
     settings = {
@@ -86,7 +92,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(name: str, tiny_folder: Path) -
     spec = tiny_spec(tiny_folder, settings)
     whole = trained(store, spec)
     [run] = store.add_runs([("killed", spec)])
-    for epoch in (2, 7):
+    for epoch in (2, 6):
         with worker(store) as (run_id, process):
             kill_after(store, run_id, process, epoch)
         assert state_files(run_folder(run.id))
