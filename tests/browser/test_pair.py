@@ -11,7 +11,7 @@ from tests.serving import Dashboard, drawn_points, wait_for_status
 
 def choose_folder(page: Page, folder: Path) -> None:
     page.get_by_role("radio", name="Folder or table").click()
-    box = page.get_by_label("Folder", exact=True)
+    box = page.get_by_role("textbox", name="Folder or table").first
     box.fill(str(folder))
     box.press("Enter")
     expect(page.get_by_text("2 classes")).to_be_visible(timeout=20_000)
@@ -77,7 +77,7 @@ def test_keyboard_alone_starts_a_run(page: Page, photos: Path) -> None:
 
 def test_bad_folders_are_told_in_a_sentence(page: Page, tmp_path: Path) -> None:
     page.get_by_role("radio", name="Folder or table").click()
-    box = page.get_by_label("Folder", exact=True)
+    box = page.get_by_role("textbox", name="Folder or table").first
     (tmp_path / "only-one" / "cats").mkdir(parents=True)
     for folder, sentence in {
         tmp_path / "nowhere": "There is no folder",
