@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from engine.data.decode import SUFFIXES
+from engine.data.decode import FORMATS, SUFFIXES
 from engine.data.entry_names import folder_name
 from engine.data.fetchable import Progress
 
@@ -24,6 +24,8 @@ SUFFIX_OF = {
     "GIF": ".gif",
     "TIFF": ".tif",
 }
+# Not all that Pillow knows: EPS is a program, which it would have Ghostscript run.
+TAKEN_FORMATS = (*FORMATS, "PPM", "JPEG2000")
 PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "P", "I;16")
 
 
@@ -144,7 +146,7 @@ def _write(
 
 def _write_bytes(content: bytes, folder: Path, number: int) -> bool:
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=TAKEN_FORMATS) as picture:
             suffix = SUFFIX_OF.get(str(picture.format), "")
             if not suffix:
                 picture.load()

@@ -5,6 +5,7 @@ import errno
 import functools
 import hashlib
 import http.server
+import io
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from torchvision import datasets
 from torchvision.datasets import utils
 
@@ -459,3 +461,11 @@ def test_a_damaged_origin_is_no_origin(lay: Callable[[str], Expected], thaw_home
     for broken in ("", "[]", "null", json.dumps({"name": "dtd"})):
         (folder / ".thaw-origin.json").write_text(broken)
         assert fetched_before("dtd") is None
+
+
+def test_a_picture_that_is_a_program_is_not_run(tmp_path: Path) -> None:
+    for kind, is_taken in (("EPS", False), ("PPM", True), ("PNG", True)):
+        content = io.BytesIO()
+        Image.new("RGB", (9, 9), "red").save(content, kind)
+        assert class_folders._write_bytes(content.getvalue(), tmp_path, 1) is is_taken
+    assert [one.suffix for one in tmp_path.iterdir()] == [".png", ".png"]
