@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from engine.errors import RunNotFoundError, SpecError
 from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value
@@ -153,7 +165,7 @@ class Store:
         return _to_run(rows[0])
 
     def all_runs(self, statuses: Iterable[Status] | None = None, hidden: bool = False) -> list[Run]:
-        """Returns the runs, newest first.
+        """Returns the runs, newest first; those that wait or go on are never hidden.
 
         Args:
             statuses: only of these, if any are given.
@@ -161,7 +173,8 @@ class Store:
         """
         query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id)
         if not hidden:
-            query = query.where(runs.c.deleted_at.is_(None), runs.c.archived.is_(False))
+            put_away = or_(runs.c.deleted_at.is_not(None), runs.c.archived)
+            query = query.where(or_(runs.c.status.in_(ACTIVE), not_(put_away)))
         if statuses is not None:
             query = query.where(runs.c.status.in_(list(statuses)))
         with self.engine.connect() as connection:
@@ -381,6 +394,9 @@ class Store:
             only_from=RESUMABLE,
             stop_requested=False,
             ended_at=None,
+            deleted_at=None,
+            archived=False,
+            place=time.time(),
             slot=None,
             host=None,
             pid=None,

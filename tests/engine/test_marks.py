@@ -156,3 +156,21 @@ def test_deleting_from_the_command_line(store: Store, tmp_path: Path) -> None:
 def test_only_what_waits_can_go_first(store: Store) -> None:
     run = ended(store)
     assert "is finished; only a run that waits has a place" in refusal(thaw("next", run.id))
+
+
+def test_a_run_that_goes_on_is_never_hidden(store: Store) -> None:
+    [run] = store.add_runs([("Frozen", tiny_spec("photos"))])
+    store.mark(run.id, archived=True)
+    assert [one.id for one in store.all_runs(("queued",))] == [run.id]
+
+
+def test_a_deleted_run_that_is_resumed_is_back_and_waits_behind_the_others(store: Store) -> None:
+    [stopped] = store.add_runs([("Stopped", tiny_spec("photos"))])
+    store.request_stop(stopped.id)
+    [waiting] = store.add_runs([("Waiting", tiny_spec("photos"))])
+    store.delete(stopped.id)
+    assert store.reopen(stopped.id)
+    again = store.run(stopped.id)
+    assert (again.deleted_at, again.archived) == (None, False)
+    claimed = [store.claim_next(9, "here") for _ in range(2)]
+    assert [one[0] for one in claimed if one] == [waiting.id, stopped.id]
