@@ -9,8 +9,8 @@ import streamlit as st
 from PIL import Image
 
 from engine.data.decode import decode_image
-from engine.data.folders import find_images
 from engine.data.found import LeftOut
+from engine.data.intake import files_of
 from engine.data.manifest import build_manifest
 from engine.errors import DataError
 from engine.spec import DataSpec
@@ -51,7 +51,7 @@ def summarise(spec_json: str) -> DataSummary:
         DataError: the folder cannot be used.
     """
     spec = DataSpec.model_validate_json(spec_json)
-    found = find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
+    found = files_of(spec)
     num_train = sum(map(len, found.train))
     num_val = sum(map(len, found.val or ()))
     if num_train + num_val <= CHECKED_AT_ONCE:

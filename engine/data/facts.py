@@ -9,7 +9,7 @@ from statistics import median
 from PIL import Image
 
 from engine.data.decode import FORMATS
-from engine.data.folders import find_images
+from engine.data.intake import files_of
 from engine.data.splits import stratified_split
 from engine.errors import DataError
 from engine.spec import DataSpec
@@ -36,7 +36,7 @@ def data_facts(spec: DataSpec) -> DataFacts:
     Raises:
         DataError: the folder cannot be used, or none of the pictures looked at can be read.
     """
-    found = find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
+    found = files_of(spec)
     train: Sequence[Sequence[Path]] = found.train
     if found.val is None:
         share = 1 / spec.folds if spec.folds else spec.val_fraction

@@ -40,6 +40,15 @@ class Intake:
         return (*self.found.notes, *_remedy_notes(self.num_remedies, self.num_unfit))
 
 
+def files_of(spec: DataSpec) -> ImageFolder:
+    """Returns the files that a spec names, before any of them is opened.
+
+    Raises:
+        DataError: the data cannot be used; see find_images.
+    """
+    return find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
+
+
 def take_in(
     spec: DataSpec,
     progress: Progress = lambda done, total: None,
@@ -78,7 +87,7 @@ def take_in(
 
 def require_images(spec: DataSpec) -> None:
     """Raises DataError where a look at the folder, without opening a file, shows it will not do."""
-    found = find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
+    found = files_of(spec)
     _require_foldable(spec, found)
     load_remedies(spec.remedies)
 
