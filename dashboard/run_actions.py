@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.clone import show_on_train
 from dashboard.runs import plain, store
 from engine.events import RESUMABLE
-from engine.runs.queue import resume
+from engine.runs.queue import resume, retry
 from engine.runs.store import Run
 
 Change = Callable[[str], object]
@@ -48,6 +48,7 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     _button(page, "Stop", "stop", active, store().request_stop)
     _button(page, "Start next", "vertical_align_top", waiting, store().put_first)
     _button(page, "Resume", "resume", resumable, lambda run_id: resume(store(), run_id))
+    _button(page, "Try again", "refresh", kept, _retry)
     _button(page, "Star", "star", unstarred, lambda one: store().mark(one, starred=True))
     if not unstarred:
         _button(page, "No star", "star_half", starred, lambda one: store().mark(one, starred=False))
@@ -55,6 +56,10 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     _button(page, "Bring back", "unarchive", away, lambda one: store().mark(one, archived=False))
     _button(page, "Delete", "delete", kept, store().delete, undone_by=store().restore)
     _button(page, "Restore", "restore_from_trash", deleted, store().restore)
+
+
+def _retry(run_id: str) -> None:
+    retry(store(), store().run(run_id))
 
 
 def _button(

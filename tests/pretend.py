@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from engine.events import Value
 from engine.models.catalogue import backbone_record
-from engine.runs.process import host_name, process_started
+from engine.runs.process import machine_name, process_started
 from engine.runs.store import NewEvent, Run, Store
 from engine.spec import Act, RunSpec
 from engine.training.plan import rate_plan
@@ -32,7 +32,7 @@ def pretend_run(
         run.id,
         "running",
         only_from=["queued"],
-        host=host_name(),
+        host=machine_name(),
         pid=os.getpid(),
         pid_started=started,
         beat_at=time.time(),

@@ -55,6 +55,11 @@ COMMANDS = {
         "runs",
         "Take a run up again that was stopped, interrupted or failed, and follow it to its end.",
     ),
+    "retry": Command(
+        "runs",
+        "Train a new run with the settings of another, from the beginning, and follow it to its "
+        "end.",
+    ),
     "mark": Command(
         "marks", "Name a run, note something about it, give it tags, mark it, or put it away."
     ),

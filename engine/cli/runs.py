@@ -15,7 +15,7 @@ from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.database import database_url
-from engine.runs.queue import num_gpus, num_slots, tend
+from engine.runs.queue import num_gpus, num_slots, retry, tend
 from engine.runs.queue import resume as resume_run
 from engine.runs.store import Store
 
@@ -174,6 +174,22 @@ def resume(run: RunArgument, json_output: JsonOption = False) -> None:
             "interrupted or failed can be resumed."
         )
     ended = follow(store, store.run(found.id), quiet=json_output)
+    if json_output:
+        print_json(report(store, ended).to_dict())
+    sys.exit(0 if ended.status == "finished" else 1)
+
+
+@app.command("retry")
+def try_again(run: RunArgument, json_output: JsonOption = False) -> None:
+    """Train a new run with the settings of another, from the beginning, and follow it to its end.
+
+    With other settings: `thaw train --from RUN --epochs 20`.
+
+    Example: `thaw retry 3f9a2c1b`
+    """
+    store = Store()
+    tend(store)
+    ended = follow(store, retry(store, store.run(run)), quiet=json_output)
     if json_output:
         print_json(report(store, ended).to_dict())
     sys.exit(0 if ended.status == "finished" else 1)

@@ -88,13 +88,18 @@ def recipe_settings(name: str | None, given: Mapping[str, Any] | None = None) ->
     return recipe.settings_for(data_facts(DataSpec.parse(data)) if known else None)
 
 
-def build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
-    """Returns the spec of a file with the given dotted settings laid over it.
+def build_spec(file: Path | None, given: dict[str, Any], base: RunSpec | None = None) -> RunSpec:
+    """Returns the spec of a file, or another, with the given dotted settings laid over it.
 
     Raises:
-        SpecError: the file cannot be read, no data is named, or a setting is out of range.
+        SpecError: the file cannot be read, there is another spec, too, no data is named, or a
+            setting is out of range.
     """
     values: dict[str, Any] = {}
+    if file is not None and base is not None:
+        raise SpecError("The settings are those of a run or of a file; give --from or --spec.")
+    if base is not None:
+        return _laid_over(base.model_dump(mode="json"), given)
     if file is None:
         # A whole spec means the same whenever it is used.
         given = corrections(given) | given
@@ -111,6 +116,10 @@ def build_spec(file: Path | None, given: dict[str, Any]) -> RunSpec:
         strategy = STRATEGIES.get(given.get("strategy.name", "frozen"))
         if strategy is not None:
             given = given | {"optimiser.lr": strategy.default_lr}
+    return _laid_over(values, given)
+
+
+def _laid_over(values: dict[str, Any], given: Mapping[str, Any]) -> RunSpec:
     for path, value in given.items():
         target = values
         *parents, last = path.split(".")

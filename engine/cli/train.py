@@ -73,6 +73,10 @@ def train(
     settings: SetOption = None,
     recipe: RecipeOption = None,
     spec: SpecOption = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option("--from", help="A run whose settings to start from; others lie over them."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
@@ -117,12 +121,13 @@ def train(
     }
     given = {path: value for path, value in given.items() if value is not None}
     given |= assignments(settings)
-    run_spec = build_spec(spec, recipe_settings(recipe, given) | given)
+    store = Store()
+    base = None if from_run is None else store.run(from_run).spec
+    run_spec = build_spec(spec, recipe_settings(recipe, given) | given, base)
     record = backbone_record(run_spec.model.backbone)
     if warning := scale_warning(run_spec.images, record, run_spec.model.weights):
         print(f"thaw: {warning}", file=sys.stderr)
     require_images(run_spec.data)
-    store = Store()
     run_name = (
         name or f"{STRATEGIES[run_spec.strategy.name].label} · {Path(run_spec.data.folder).name}"
     )

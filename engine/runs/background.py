@@ -40,7 +40,7 @@ class WorkState:
         reason: why it failed, in one sentence; else empty.
         at: when this was written, in seconds since the Unix epoch.
         pid: of its process; None before that has begun.
-        pid_started: when the process started, in seconds since the Unix epoch.
+        pid_started: when the process started; see process.process_started.
     """
 
     status: WorkStatus = "working"

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 
 from filelock import FileLock, Timeout
@@ -11,12 +10,13 @@ from filelock import FileLock, Timeout
 from engine.errors import SpecError
 from engine.events import WORKING
 from engine.home import thaw_home
-from engine.runs.process import host_name, is_alive, start_detached
+from engine.runs.process import start_detached
+from engine.runs.signs import why_dead
+from engine.runs.stopping import end_overdue, stop_seconds
 from engine.runs.store import Run, Store
 from engine.runs.trash import empty_trash
 from engine.spec import RunSpec
 
-SILENT_SECONDS = 12.0
 LOCK_FILE = "supervisor.lock"
 
 
@@ -51,8 +51,13 @@ def num_gpus() -> int:
 
 
 def enqueue(store: Store, named_specs: Sequence[tuple[str, RunSpec]]) -> list[Run]:
-    """Puts runs of one group in the queue and sees to it that they start by themselves."""
+    """Puts runs of one group in the queue and sees to it that they start by themselves.
+
+    Raises:
+        SpecError: THAW_MAX_RUNS or THAW_STOP_SECONDS is no fit number.
+    """
     num_slots()
+    stop_seconds()
     added = store.add_runs(named_specs)
     start_supervisor()
     return added
@@ -69,18 +74,27 @@ def resume(store: Store, run_id: str) -> bool:
     return again
 
 
+def retry(store: Store, run: Run) -> Run:
+    """Puts a new run with the settings of another in the queue; that one stays as it is.
+
+    What a person steered by hand is not done again; see replay for that.
+    """
+    return enqueue(store, [(run.name, run.spec)])[0]
+
+
 def start_supervisor() -> None:
     """Starts the process that starts waiting runs; it ends at once where one is at work."""
     start_detached(["engine.runs.supervisor"], thaw_home() / "supervisor.log")
 
 
 def tend(store: Store) -> None:
-    """Brings the store in line with reality: marks dead runs, and starts waiting ones.
+    """Brings the store in line with reality: marks dead runs, ends hung ones, starts waiting ones.
 
     Whoever looks at runs calls this first, so that after a crash or a reboot the first look finds
     true statuses.
     """
     mark_interrupted(store)
+    end_overdue(store)
     empty_trash(store)
     if store.all_runs(("queued",)) and not supervisor_at_work():
         start_supervisor()
@@ -99,18 +113,7 @@ def mark_interrupted(store: Store) -> list[str]:
     """Marks runs whose process is gone, and returns their ids."""
     gone: list[str] = []
     for run in store.all_runs(WORKING):
-        reason = _why_dead(run)
+        reason = why_dead(run)
         if reason and store.set_status(run.id, "interrupted", reason, only_from=WORKING):
             gone.append(run.id)
     return gone
-
-
-def _why_dead(run: Run) -> str:
-    here = run.host == host_name()
-    if run.pid is not None and run.pid_started is not None and here:
-        if is_alive(run.pid, run.pid_started):
-            return ""
-        return "The training process ended without a word: it was killed or the machine went down."
-    if time.time() - (run.beat_at or 0.0) <= SILENT_SECONDS:
-        return ""
-    return f"The training process gave no sign of life for {SILENT_SECONDS:.0f} seconds."

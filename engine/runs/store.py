@@ -54,9 +54,9 @@ class Run:
         stop_requested: a person asked it to stop.
         last_seq: number of events so far.
         slot: which of the places for running at once it holds.
-        host: where its process runs.
+        host: where its process runs; see process.machine_name.
         pid: of that process.
-        pid_started: when that process started, in seconds since the Unix epoch.
+        pid_started: when that process started; see process.process_started.
         beat_at: when the process last gave a sign of life.
         note: what a person wrote about it.
         tags: words that a person gave it, in order.
@@ -239,11 +239,16 @@ class Store:
             return [_to_event(row) for row in connection.execute(query)]
 
     def append(self, run_id: str, new_events: Sequence[NewEvent]) -> bool:
-        """Appends events in one transaction, beats, and returns whether a stop was requested."""
+        """Appends events in one transaction, beats, and returns whether the run is to stop.
+
+        That is so where a person asked for it, and where the run was given up for dead.
+        """
+        query = select(runs.c.stop_requested, runs.c.status).where(runs.c.id == run_id)
         with writing(self.engine) as connection:
             self._append(connection, run_id, new_events)
             connection.execute(update(runs).where(runs.c.id == run_id).values(beat_at=time.time()))
-            return bool(connection.scalar(select(runs.c.stop_requested).where(runs.c.id == run_id)))
+            row = connection.execute(query).first()
+        return row is None or bool(row.stop_requested) or row.status not in ACTIVE
 
     def _append(self, connection: Connection, run_id: str, new_events: Sequence[NewEvent]) -> None:
         if not new_events:
@@ -448,7 +453,7 @@ class Store:
             return [(row.number, Act.parse(row.act)) for row in connection.execute(query)]
 
     def claim_next(self, num_slots: int, host: str) -> tuple[str, int] | None:
-        """Takes the run that waited longest, where a slot is free, and marks it as running.
+        """Takes the run that is next, where a slot is free, and marks it as running.
 
         Args:
             num_slots: runs that may go on at once on this store.
@@ -482,16 +487,10 @@ class Store:
 
     def num_waiting_before(self, run: Run) -> int:
         """Returns how many runs go on or wait ahead of a queued one."""
-        query = (
-            select(func.count())
-            .select_from(runs)
-            .where(
-                or_(
-                    runs.c.status.in_(WORKING),
-                    (runs.c.status == "queued") & (runs.c.created_at < run.created_at),
-                )
-            )
-        )
+        own = run.created_at if run.place is None else run.place
+        place = func.coalesce(runs.c.place, runs.c.created_at)
+        ahead = and_(runs.c.status == "queued", place < own)
+        query = select(func.count()).where(or_(runs.c.status.in_(WORKING), ahead))
         with self.engine.connect() as connection:
             return int(connection.scalar(query) or 0)
 

@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 from engine.errors import ThawError
 from engine.events import WORKING
 from engine.home import run_folder, thaw_home
-from engine.runs.process import host_name, process_started, start_detached
+from engine.runs.process import machine_name, process_started, start_detached
 from engine.runs.queue import LOCK_FILE, mark_interrupted, num_gpus, num_slots
+from engine.runs.stopping import end_overdue
 from engine.runs.store import Store
 
 POLL_SECONDS = 0.2
@@ -48,7 +49,8 @@ def _look_after(store: Store) -> None:
         for run_id in [run_id for run_id, worker in workers.items() if worker.poll() is not None]:
             _bury(store, run_id, workers.pop(run_id).returncode)
         mark_interrupted(store)
-        while (claimed := store.claim_next(slots, host_name())) is not None:
+        end_overdue(store)
+        while (claimed := store.claim_next(slots, machine_name())) is not None:
             workers[claimed[0]] = _start_worker(store, *claimed)
         if not workers and not store.all_runs(("queued", *WORKING)):
             return
@@ -65,7 +67,7 @@ def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[byt
     worker = start_detached(["engine.runs.worker", run_id], log, environment)
     started = process_started(worker.pid)
     if started is not None:
-        store.set_process(run_id, host_name(), worker.pid, started)
+        store.set_process(run_id, machine_name(), worker.pid, started)
     return worker
 
 

@@ -11,7 +11,7 @@ from engine.errors import ThawError
 from engine.events import Value
 from engine.files import write_text
 from engine.home import run_folder
-from engine.runs.process import host_name, process_started
+from engine.runs.process import machine_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
 from engine.runs.writer import EventWriter
@@ -50,7 +50,7 @@ def main(run_id: str) -> int:
     store = Store()
     run = store.run(run_id)
     started = process_started(os.getpid())
-    store.set_process(run.id, host_name(), os.getpid(), started or 0.0)
+    store.set_process(run.id, machine_name(), os.getpid(), started or 0.0)
     folder = run_folder(run.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))

@@ -37,6 +37,7 @@ def all_faults(moments: int) -> dict[str, Fault]:
         "no room on the disk": faults.disk_full,
         "images removed while training": faults.data_removed,
         "newest state damaged": faults.checkpoint_damaged,
+        "training hangs, asked to stop": faults.hangs,
         "process number used by a stranger": faults.stranger_with_its_number,
         "five who read and write beside the run": faults.many_writers,
     }

@@ -14,8 +14,8 @@ import threading
 import time
 
 from engine.home import run_folder, thaw_home
-from engine.runs.process import host_name, process_started
-from engine.runs.queue import enqueue, mark_interrupted
+from engine.runs.process import machine_name, process_started
+from engine.runs.queue import enqueue, mark_interrupted, tend
 from engine.training.state import state_files
 from tests.chaos.stage import (
     TRUTHFUL_SECONDS,
@@ -282,12 +282,12 @@ def checkpoint_damaged(stage: Stage) -> str:
 def stranger_with_its_number(stage: Stage) -> str:
     """After a reboot another process has the number of the one that trained."""
     run = stage.add(stage.spec())
-    stage.store.claim_next(1, host_name())
+    stage.store.claim_next(1, machine_name())
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         started = process_started(stranger.pid)
         assert started is not None
-        stage.store.set_process(run.id, host_name(), stranger.pid, started - 3600)
+        stage.store.set_process(run.id, machine_name(), stranger.pid, started - 3600)
         require(mark_interrupted(stage.store) == [run.id], "the stranger was taken for the run")
         stage.store.request_stop(run.id)
         time.sleep(1)
@@ -296,6 +296,40 @@ def stranger_with_its_number(stage: Stage) -> str:
         stranger.kill()
         stranger.wait()
     return "interrupted; the stranger was left alone"
+
+
+def hangs(stage: Stage) -> str:
+    """Training hangs in a step, and a person asks it to stop."""
+    run = stage.add(stage.spec(epochs=8))
+    os.environ["THAW_STOP_SECONDS"] = "3"
+    prelude = """
+import time
+from engine.training import loop
+real = loop.StepLog.add
+def stuck(self, epoch, step, *rest):
+    real(self, epoch, step, *rest)
+    if step > 12:
+        time.sleep(600)
+loop.StepLog.add = stuck
+"""
+    try:
+        with stage.worker(prelude) as process:
+            wait_until(lambda: stage.steps(run) > 12, 90, "training")
+            helpers = children_of(process)
+            stage.store.request_stop(run.id)
+            took = wait_until(
+                lambda: tend(stage.store) or process.poll() is not None, TRUTHFUL_SECONDS, "gone"
+            )
+            for helper in helpers:
+                helper.wait(TRUTHFUL_SECONDS)
+    finally:
+        del os.environ["THAW_STOP_SECONDS"]
+    ended = stage.store.run(run.id)
+    require(ended.status == "stopped", f"the run is {ended.status}: {ended.reason}")
+    require("did not stop within 3 seconds" in ended.reason, ended.reason)
+    stage.store.reopen(run.id)
+    require(stage.finish(run).status == "finished", "it could not be resumed")
+    return f"its {1 + len(helpers)} processes were ended {took:.1f} s later; resumed"
 
 
 def many_writers(stage: Stage) -> str:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from engine.events import MetricEvent
 from engine.home import run_folder
-from engine.runs.process import host_name
+from engine.runs.process import machine_name
 from engine.runs.queue import mark_interrupted, resume
 from engine.runs.store import Run, Store
 from engine.spec import RunSpec
@@ -81,7 +81,7 @@ class Stage:
         Args:
             prelude: Python that the process runs first.
         """
-        claimed = self.store.claim_next(1, host_name())
+        claimed = self.store.claim_next(1, machine_name())
         assert claimed is not None
         log = run_folder(claimed[0]) / "worker.log"
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from engine.data.manifest import Item, Manifest
 from engine.events import Status, Value
 from engine.files import write_text
 from engine.home import run_folder
-from engine.runs.process import host_name, process_started
+from engine.runs.process import machine_name, process_started
 from engine.runs.store import NewEvent, Run, Store
 from engine.spec import RunSpec
 from engine.strategies import STRATEGIES
@@ -58,7 +58,7 @@ def start(store: Store, run: Run) -> Run:
     """Makes this process the one that claims to train the run."""
     born = process_started(os.getpid())
     assert born is not None
-    here = {"host": host_name(), "pid": os.getpid(), "pid_started": born}
+    here = {"host": machine_name(), "pid": os.getpid(), "pid_started": born}
     store.set_status(run.id, "running", started_at=time.time(), beat_at=time.time(), **here)
     return store.run(run.id)
 

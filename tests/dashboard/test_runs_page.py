@@ -57,11 +57,15 @@ def test_all_runs_are_listed_the_newest_first(three: list[Run]) -> None:
 @pytest.mark.parametrize(
     ("name", "offered"),
     [
-        ("Done", {"Compare", "Show the curves", "Use its settings", "Star", "Archive", "Delete"}),
+        (
+            "Done",
+            {"Compare", "Show the curves", "Use its settings", "Try again", "Star", "Archive"}
+            | {"Delete"},
+        ),
         (
             "Stopped",
-            {"Compare", "Show the curves", "Use its settings", "Resume", "Star", "Archive"}
-            | {"Delete"},
+            {"Compare", "Show the curves", "Use its settings", "Resume", "Try again", "Star"}
+            | {"Archive", "Delete"},
         ),
         (
             "Waiting",
@@ -143,6 +147,17 @@ def test_waiting_runs_are_reordered_stopped_and_resumed(
     assert store.run(three[0].id).status == "stopped"
     click(tick(page, "Stopped"), "Resume")
     assert store.run(three[1].id).status == "queued"
+    assert "supervisor" in started
+
+
+def test_a_run_is_tried_again_with_the_same_settings(
+    store: Store, three: list[Run], started: list[str]
+) -> None:
+    page = click(tick(open_page("runs"), "Done"), "Try again")
+    assert names(page) == ["Done", "Waiting", "Stopped", "Done"]
+    [newest, *_] = store.all_runs()
+    assert (newest.status, newest.spec) == ("queued", three[2].spec)
+    assert store.run(three[2].id).status == "finished"
     assert "supervisor" in started
 
 

@@ -18,7 +18,7 @@ from dashboard.runs import colour_of, label_of
 from dashboard.stream import Hub, card, events_response, parse_cursors
 from engine.events import MetricEvent, Status
 from engine.models.catalogue import backbone_record, head_parameters
-from engine.runs.process import host_name
+from engine.runs.process import machine_name
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, add_run, finish, start, step_event
 
@@ -437,7 +437,7 @@ def test_closing_ends_every_stream(store: Store) -> None:
 
 def test_a_run_whose_process_is_dead_is_shown_as_interrupted(store: Store) -> None:
     run = start(store, add_run(store))
-    store.set_process(run.id, host_name(), os.getpid(), 1.0)
+    store.set_process(run.id, machine_name(), os.getpid(), 1.0)
 
     async def read() -> Reader:
         async with reading(Hub(store), {run.id: 0}) as stream:

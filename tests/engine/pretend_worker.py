@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from engine.runs.process import host_name, process_started
+from engine.runs.process import machine_name, process_started
 from engine.runs.store import NewEvent, Store
 from engine.spec import RunSpec
 
@@ -47,7 +47,7 @@ class PretendWorker:
     def _work(self) -> None:
         store = Store()
         while not self._done.is_set():
-            claimed = store.claim_next(self._slots, host_name())
+            claimed = store.claim_next(self._slots, machine_name())
             if claimed is None:
                 time.sleep(0.02)
             else:
@@ -55,7 +55,7 @@ class PretendWorker:
         store.close()
 
     def _train(self, store: Store, run_id: str) -> None:
-        store.set_process(run_id, host_name(), os.getpid(), process_started(os.getpid()) or 0.0)
+        store.set_process(run_id, machine_name(), os.getpid(), process_started(os.getpid()) or 0.0)
         accuracies = self._accuracies(store.run(run_id).spec)
         if accuracies is None:
             store.set_status(run_id, "failed", "The training loss became NaN.")

@@ -1,24 +1,56 @@
 """Processes that outlive their parent, known by number and by when they started."""
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from engine.runs.process import is_alive, process_started, start_detached
+from engine.runs.process import (
+    IS_LINUX,
+    end_group,
+    host_name,
+    is_alive,
+    machine_name,
+    process_started,
+    start_detached,
+)
+from tests.engine.waiting import wait_for
 
 
 def test_this_process_is_alive_and_a_stranger_with_its_number_is_not() -> None:
     started = process_started(os.getpid())
     assert started is not None
     assert is_alive(os.getpid(), started)
-    # The time of boot, which start times are told against, is corrected while a run goes on.
-    for corrected in (-1.0, 1.0, 2.0):
-        assert is_alive(os.getpid(), started + corrected)
-    assert not is_alive(os.getpid(), started - 60.0)
-    assert not is_alive(os.getpid(), started + 60.0)
+    assert process_started(os.getpid()) == started
+    for other in (-60.0, -0.01, 0.01, 60.0) if IS_LINUX else (-60.0, 60.0):
+        assert not is_alive(os.getpid(), started + other)
+        assert not end_group(os.getpid(), started + other)
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="other systems tell no time since the start")
+def test_the_start_is_told_whatever_a_process_is_called(tmp_path: Path) -> None:
+    odd = tmp_path / ") Z 1 2 (x"
+    odd.symlink_to(shutil.which("sleep") or "")
+    child = subprocess.Popen([odd, "60"])
+    try:
+        wait_for(lambda: ")" in psutil.Process(child.pid).name(), 10, "its name")
+        started = process_started(child.pid)
+        assert started is not None
+        assert abs(started - (time.clock_gettime(time.CLOCK_BOOTTIME))) < 30.0
+        assert is_alive(child.pid, started)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_the_machine_is_known_by_its_name_and_its_last_start() -> None:
+    assert machine_name().startswith(host_name())
+    assert machine_name() == machine_name()
 
 
 def test_a_process_that_ended_is_gone_even_before_it_is_collected() -> None:

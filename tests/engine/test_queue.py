@@ -11,18 +11,15 @@ from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import update
 
 from engine.errors import SpecError
 from engine.events import Status
 from engine.home import run_folder
 from engine.runs import process as process_module
 from engine.runs import queue as queue_module
-from engine.runs.database import writing
-from engine.runs.process import host_name, is_alive, process_started
-from engine.runs.queue import SILENT_SECONDS, enqueue, mark_interrupted, num_gpus, num_slots, tend
+from engine.runs.process import is_alive
+from engine.runs.queue import enqueue, num_gpus, num_slots, tend
 from engine.runs.store import Run, Store
-from engine.runs.tables import runs
 from engine.runs.worker import TRACEBACK_FILE
 from engine.training.checkpoint import load_checkpoint
 from tests.engine.specs import tiny_spec
@@ -239,59 +236,6 @@ def test_looking_at_a_tended_queue_starts_no_process(
     for _ in range(5):
         tend(store)
     assert started == []
-
-
-# ---- who is dead
-
-
-def working(store: Store, **columns: Any) -> Run:
-    """A run that is marked as running, without a process behind it."""
-    [run] = store.add_runs([("pretended", tiny_spec("photos"))])
-    store.set_status(run.id, "running")
-    with writing(store.engine) as connection:
-        connection.execute(update(runs).where(runs.c.id == run.id).values(**columns))
-    return store.run(run.id)
-
-
-def here(pid: int, started: float | None) -> dict[str, Any]:
-    return {"host": host_name(), "pid": pid, "pid_started": started, "beat_at": 0.0}
-
-
-def test_a_living_process_keeps_its_run_even_when_it_does_not_beat(store: Store) -> None:
-    run = working(store, **here(os.getpid(), process_started(os.getpid())))
-    assert mark_interrupted(store) == []
-    assert store.run(run.id).status == "running"
-
-
-def test_a_stranger_with_the_same_number_counts_as_dead(store: Store) -> None:
-    started = process_started(os.getpid())
-    assert started is not None
-    run = working(store, **here(os.getpid(), started - 3600.0) | {"beat_at": time.time()})
-    assert mark_interrupted(store) == [run.id]
-    assert store.run(run.id).status == "interrupted"
-    assert mark_interrupted(store) == []
-
-
-def test_a_run_elsewhere_is_judged_by_its_beat(store: Store) -> None:
-    elsewhere = {"host": "elsewhere.example", "pid": os.getpid(), "pid_started": 1.0}
-    alive = working(store, **elsewhere, beat_at=time.time())
-    silent = working(store, **elsewhere, beat_at=time.time() - SILENT_SECONDS - 1)
-    assert mark_interrupted(store) == [silent.id]
-    assert store.run(alive.id).status == "running"
-    assert f"{SILENT_SECONDS:.0f} seconds" in store.run(silent.id).reason
-
-
-def test_a_run_whose_process_never_came_is_given_time_then_up(store: Store) -> None:
-    claimed = working(store, host=host_name(), beat_at=time.time())
-    assert mark_interrupted(store) == []
-    with writing(store.engine) as connection:
-        beat_at = time.time() - SILENT_SECONDS - 1
-        connection.execute(update(runs).where(runs.c.id == claimed.id).values(beat_at=beat_at))
-    assert mark_interrupted(store) == [claimed.id]
-
-
-def test_silence_is_noticed_within_the_deadline() -> None:
-    assert SILENT_SECONDS < NOTICE_SECONDS
 
 
 # ---- how many at once

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from engine.events import MetricEvent
 from engine.home import run_folder
-from engine.runs.process import host_name
+from engine.runs.process import machine_name
 from engine.runs.queue import mark_interrupted
 from engine.runs.replay import replay_spec, unapplied_acts
 from engine.runs.store import Run, Store
@@ -38,7 +38,7 @@ EPOCHS = 10
 @contextlib.contextmanager
 def worker(store: Store) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Trains the run that waits, in a process of its own, as the supervisor would."""
-    claimed = store.claim_next(1, host_name())
+    claimed = store.claim_next(1, machine_name())
     assert claimed is not None
     process = subprocess.Popen([sys.executable, "-P", "-c", WORKER, claimed[0]])
     try:
@@ -158,7 +158,7 @@ def test_a_run_that_kept_nothing_begins_anew(tiny_folder: Path) -> None:
     spec = tiny_spec(tiny_folder, {"training.epochs": 2})
     whole = trained(store, spec)
     [run] = store.add_runs([("again", spec)])
-    claimed = store.claim_next(1, host_name())
+    claimed = store.claim_next(1, machine_name())
     assert claimed is not None
     values = {"train/loss": 1.0, "train/accuracy": 0.0}
     store.append(run.id, [(1.0, "step", 1, 1, values), (2.0, "phase", 1, 0, {"head": 1.0})])
@@ -192,3 +192,26 @@ def test_a_stopped_run_goes_on_from_the_command_line(tiny_folder: Path) -> None:
     assert ended["status"] == "finished"
     assert [one["epoch"] for one in ended["epochs"]] == [1, 2, 3]
     assert not store.run(run.id).stop_requested
+
+
+def test_a_run_is_tried_again_and_another_starts_from_its_settings(tiny_folder: Path) -> None:
+    store = Store()
+    first = trained(store, tiny_spec(tiny_folder, {"training.epochs": 1, "seed": 7}))
+    again = document(thaw("retry", first.id, "--json"))
+    assert again["run_id"] != first.id
+    assert store.run(again["run_id"]).spec == first.spec
+    assert metrics(store.epochs(again["run_id"])) == metrics(store.epochs(first.id))
+    changed = document(
+        thaw("train", "--from", first.id, "--epochs", "2", "--set", "model.dropout=0.1", "--json")
+    )
+    differing = {
+        name: value
+        for name, value in store.run(changed["run_id"]).spec.flat().items()
+        if value != first.spec.flat()[name]
+    }
+    assert differing == {"training.epochs": 2, "model.dropout": 0.1}
+    file = tiny_folder / "spec.json"
+    file.write_text(first.spec_json)
+    told = refusal(thaw("train", "--from", first.id, "--spec", str(file)))
+    assert "give --from or --spec" in told
+    assert "There is no run 'nosuch'" in refusal(thaw("train", "--from", "nosuch"))
