@@ -264,6 +264,32 @@ def test_pictures_that_came_since_are_no_part_of_the_run(own_folder: Path, tmp_p
     assert list(told(again)) == [3, 4]
 
 
+def test_a_damaged_list_of_images_is_made_anew(tiny_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(tiny_folder, {})
+    (tmp_path / "whole").mkdir()
+    unbroken, again = Recorder(), Recorder()
+    trainer.train(spec, tmp_path / "whole", unbroken)
+    cut_off(spec, tmp_path / "run", 2 * STEPS + 1)
+    file = tmp_path / "run" / trainer.MANIFEST_FILE
+    before = Manifest.from_file(file)
+    file.write_bytes(file.read_bytes()[:100])
+    trainer.train(spec, tmp_path / "run", again)
+    [note] = [e.values["state_note"] for e in again.events if "state_note" in e.values]
+    assert note == ("manifest.json is missing or damaged, so the run's images are listed anew.")
+    assert told(again) == {epoch: told(unbroken)[epoch] for epoch in (3, 4)}
+    assert Manifest.from_file(file) == before
+
+
+def test_a_run_does_not_go_on_with_other_images(own_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(own_folder, {})
+    cut_off(spec, tmp_path / "run", 2 * STEPS + 1)
+    (tmp_path / "run" / trainer.MANIFEST_FILE).unlink()
+    for file in sorted((own_folder / "birds").iterdir())[:2]:
+        shutil.move(file, own_folder / "fruit" / f"moved {file.name}")
+    with pytest.raises(TrainingError, match="no longer those that the run had begun with"):
+        trainer.train(spec, tmp_path / "run", Recorder())
+
+
 def test_a_state_of_another_model_is_a_sentence(tiny_folder: Path, tmp_path: Path) -> None:
     cut_off(spec_of(tiny_folder, {}), tmp_path / "run", STEPS + 1)
     other = spec_of(tiny_folder, {"model.head": "mlp"})
