@@ -105,6 +105,8 @@ def _set_up_or_resume(
     spec: RunSpec, folder: Path, reporter: Reporter, started: float, recorded: Sequence[Act]
 ) -> Session:
     state, damaged = newest_state(folder)
+    if damaged and state is None:
+        damaged.append("No state of the run is whole, so it begins anew.")
     for sentence in damaged:
         reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
     # Files that came since do not belong to a run that had begun.

@@ -12,9 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
+import engine.cli.runs  # noqa: F401, registers its commands
+from engine.cli.app import app
+from engine.cli.follow import follow
 from engine.errors import TrainingError
 from engine.events import note_of
+from engine.insight.compare import report
 from engine.models.classifier import Classifier
 from engine.models.cut import Cut
 from engine.runs import worker
@@ -308,6 +313,30 @@ def test_the_summary_says_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert ended.status == "finished", ended.reason
     [note] = ended.summary["memory_notes"]
     assert note.startswith("Memory ran out with 6 pictures at once")
+    assert report(store, ended).to_dict()["memory_notes"] == [note]
+    shown = CliRunner().invoke(app, ["show", run.id])
+    assert note in " ".join(shown.output.split())
+
+
+def test_the_command_line_tells_what_befell_a_run(
+    tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it happens, and again at the end."""
+    store = Store()
+    [run] = store.add_runs([("short", tiny_spec(tiny_folder, FULL))])
+    store.set_status(run.id, "running")
+    store.append(
+        run.id,
+        [
+            (1.0, "progress", 0, 0, {"task": "state", "state_note": "A state is damaged."}),
+            (2.0, "progress", 1, 1, {"task": "memory", "memory_note": "Memory ran out."}),
+        ],
+    )
+    store.set_status(run.id, "finished", summary={"memory_notes": ["Memory ran out."]})
+    follow(store, store.run(run.id))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("A state is damaged.") == 1
+    assert lines.count("Memory ran out.") == 2
 
 
 REAL = """

@@ -199,7 +199,9 @@ def test_a_run_without_a_whole_state_begins_anew(tiny_folder: Path, tmp_path: Pa
     again = Recorder()
     trainer.train(spec, tmp_path / "run", again)
     assert list(told(again)) == [1, 2, 3, 4]
-    assert len([event for event in again.events if "state_note" in event.values]) == 2
+    notes = [e.values["state_note"] for e in again.events if "state_note" in e.values]
+    assert len(notes) == 3
+    assert notes[-1] == "No state of the run is whole, so it begins anew."
 
 
 def test_a_torn_write_is_never_taken_for_a_state(tiny_folder: Path, tmp_path: Path) -> None:
