@@ -52,10 +52,15 @@ def in_parts(
     Raises:
         Exception: whatever the work raises; a lack of memory where it cannot be divided further.
     """
-    parts = min(parts, num_items)
+    parts = first = min(parts, num_items)
     while True:
         try:
             return work(parts), parts
+        except ValueError as error:
+            if parts == first:
+                raise
+            # BatchNorm refuses to learn from a single value.
+            raise MemoryError(str(error)) from error
         except (MemoryError, RuntimeError) as error:
             if parts >= num_items or not is_shortage(error):
                 raise

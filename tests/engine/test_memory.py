@@ -446,6 +446,21 @@ def test_parts_are_never_more_than_there_are_pictures() -> None:
     assert tried == [5]
 
 
+def test_a_part_that_is_too_small_for_a_norm_is_a_lack_of_memory() -> None:
+    norm = nn.BatchNorm1d(3)
+
+    def work(parts: int) -> Tensor:
+        if parts < 4:
+            from_pytorch()
+        return torch.cat([norm(part) for part in torch.ones(4, 3).tensor_split(parts)])
+
+    with pytest.raises(MemoryError, match="Expected more than 1 value per channel"):
+        in_parts(work, 1, 4)
+    # Where nothing was halved it is what it is.
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        in_parts(work, 4, 4)
+
+
 def test_undo_puts_statistics_and_random_numbers_back() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5))
     undo = Undo(model)
