@@ -40,7 +40,10 @@ class SummaryWriter(EventWriter):
         """Takes an event down, and what it says of the run as a whole."""
         if values.get("task") == RESUMED:
             # What was told of later steps is about to be told again.
-            patiently(lambda: self._store.forget_after(self._run_id, step))
+            if step:
+                patiently(lambda: self._store.forget_after(self._run_id, step))
+            else:
+                self.begin_anew()
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
             self._summarise(self.facts)
@@ -52,7 +55,7 @@ class SummaryWriter(EventWriter):
 
     def begin_anew(self) -> None:
         """Forgets what was told of steps that are about to be done again, which are all."""
-        self._store.forget_after(self._run_id, 0)
+        patiently(lambda: self._store.forget_after(self._run_id, 0))
         if self._memory_notes:
             self._memory_notes = []
             self._summarise({"memory_notes": []})

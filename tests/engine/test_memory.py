@@ -19,6 +19,7 @@ from engine.cli.app import app
 from engine.cli.follow import follow
 from engine.errors import TrainingError
 from engine.events import note_of
+from engine.home import run_folder
 from engine.insight.compare import report
 from engine.models.classifier import Classifier
 from engine.models.cut import Cut
@@ -316,6 +317,20 @@ def test_the_summary_says_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert report(store, ended).to_dict()["memory_notes"] == [note]
     shown = CliRunner().invoke(app, ["show", run.id])
     assert note in " ".join(shown.output.split())
+
+
+def test_a_run_that_begins_anew_forgets_what_was_told(tiny_folder: Path) -> None:
+    store = Store()
+    [run] = store.add_runs([("anew", tiny_spec(tiny_folder, {"training.epochs": 1}))])
+    store.add_to_summary(run.id, {"memory_notes": ["Memory ran out."]})
+    folder = run_folder(run.id)
+    folder.mkdir(parents=True)
+    (folder / "state-000002.safetensors").write_bytes(b"nothing")
+    store.claim_next(1, "here")
+    worker.main(run.id)
+    ended = store.run(run.id)
+    assert ended.status == "finished", ended.reason
+    assert ended.summary["memory_notes"] == []
 
 
 def test_the_command_line_tells_what_befell_a_run(
