@@ -173,7 +173,7 @@ class Hub:
             try:
                 if clock() - tended > TEND_SECONDS:
                     tended = clock()
-                    await to_thread.run_sync(tend, self._store)
+                    await to_thread.run_sync(self._tend)
                 changed = changed or self._store.watch()
                 asked = self._asked
                 if changed() or asked != answered:
@@ -187,6 +187,13 @@ class Hub:
                 answered = 0
                 await asyncio.sleep(1.0)
             await asyncio.sleep(POLL_SECONDS)
+
+    def _tend(self) -> None:
+        """Brings the store in line with reality; where it cannot be written it is still read."""
+        try:
+            tend(self._store)
+        except ThawError as error:
+            log.warning("The queue could not be looked after: %s", error)
 
     def _read(
         self, watched: dict[str, int], heads: dict[str, int]

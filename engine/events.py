@@ -8,6 +8,9 @@ Kind = Literal["status", "progress", "step", "epoch", "phase", "act"]
 Status = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 Value = float | int | str | None
 
+# Values of progress events that are a sentence for the person: what befell a run, and what it does.
+NOTES = ("state_note", "memory_note")
+
 ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping")
 WORKING: tuple[Status, ...] = ("running", "stopping")
 RESUMABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
@@ -41,3 +44,8 @@ class MetricEvent:
     def to_json(self) -> str:
         """Returns the event as one JSON object on one line."""
         return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+
+
+def note_of(event: MetricEvent) -> str:
+    """Returns the sentence that an event has for the person, empty where it has none."""
+    return next((str(event.values[name]) for name in NOTES if event.values.get(name)), "")

@@ -19,6 +19,7 @@ from dashboard.runs import (
 )
 from dashboard.steered import steered_section
 from engine.data.manifest import MANIFEST_FILE, Manifest
+from engine.errors import DataError
 from engine.home import run_folder
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.store import Run
@@ -48,6 +49,7 @@ def main() -> None:
         st.warning(warning, icon=":material/balance:")
     _verdict(reports)
     _results(reports)
+    _memory_notes(reports)
     steered_section(PAGE, reports)
     _curves(reports)
     _confusions(reports)
@@ -130,6 +132,12 @@ def _kept(one: RunReport) -> str:
     return f"found, saved {took}" if facts["features_found"] else f"computed in {took}"
 
 
+def _memory_notes(reports: list[RunReport]) -> None:
+    for one in reports:
+        for note in one.memory_notes:
+            st.caption(f"**{plain(label_of(one.run))}**: {plain(note)}")
+
+
 def _memory(one: RunReport) -> str:
     return f"{one.epochs[-1].values['peak_memory_mib']:,.0f} MiB" if one.epochs else "–"
 
@@ -163,9 +171,13 @@ def _confusions(reports: list[RunReport]) -> None:
     columns = st.columns(min(2, len(shown)))
     for index, (one, predictions) in enumerate(shown):
         assert predictions is not None
-        manifest = Manifest.from_file(run_folder(one.run.id) / MANIFEST_FILE)
         with columns[index % len(columns)]:
             st.markdown(f"**{plain(label_of(one.run))}**, epoch {predictions.epoch}")
+            try:
+                manifest = Manifest.from_file(run_folder(one.run.id) / MANIFEST_FILE)
+            except DataError as error:
+                st.caption(plain(str(error)))
+                continue
             figure = confusion_figure(
                 confusion_matrix(predictions), manifest.classes, colour_of(one.run)
             )

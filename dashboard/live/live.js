@@ -95,6 +95,7 @@ class RunView {
     this.reason = "";
     this.task = "";
     this.kept = "";
+    this.notes = [];
     this.fraction = 0;
     this.epoch = 0;
     this.best = null;
@@ -125,6 +126,7 @@ class RunView {
     this.bar.append(element("div", ""));
     this.line = element("div", "thaw-line");
     this.actLine = element("div", "thaw-act");
+    this.noteLine = element("div", "thaw-act thaw-befell");
     const foot = element("div", "thaw-best");
     this.bestText = element("span", "");
     this.stop = element("button", "thaw-stop", "Stop");
@@ -145,7 +147,7 @@ class RunView {
       onResume(this.id);
     };
     foot.append(this.bestText, this.stop, this.resume);
-    this.root.append(head, this.bar, this.stageBar.root, this.line, this.actLine, foot);
+    this.root.append(head, this.bar, this.stageBar.root, this.line, this.actLine, this.noteLine, foot);
   }
 
   // Returns the points that an event adds, as [chart, trace, x, y].
@@ -161,6 +163,11 @@ class RunView {
       this.kept = values.features_found
         ? `frozen stages found in the cache, ${took} saved`
         : `frozen stages computed once in ${took}`;
+      return [];
+    }
+    const note = event.kind === "progress" && (values.state_note || values.memory_note);
+    if (note) {
+      this.notes.push(note);
       return [];
     }
     if (event.kind === "progress") {
@@ -264,6 +271,9 @@ class RunView {
     setText(this.actLine, this.acts.at(-1) ?? "");
     this.actLine.hidden = !this.acts.length;
     this.actLine.title = this.acts.join("\n");
+    setText(this.noteLine, this.notes.at(-1) ?? "");
+    this.noteLine.hidden = !this.notes.length;
+    this.noteLine.title = this.notes.join("\n");
     this.stageBar.render(this.status);
     this.stop.hidden = !active;
     this.resume.hidden = !RESUMABLE.has(this.status);

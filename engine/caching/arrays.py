@@ -74,7 +74,7 @@ class ArrayCache:
         try:
             array = np.load(folder / ARRAY_FILE, mmap_mode="r", allow_pickle=False)
             sound = array.shape == entry.shape and _checksum(array) == entry.checksum
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             sound = False
         if not sound:
             self.remove(entry.digest)

@@ -9,6 +9,8 @@ from engine.errors import CacheError
 from engine.files import write_text
 
 LIMIT_FILE = "limit.txt"
+# Ends the number in the file: half of one would be a number, too.
+UNIT = " bytes"
 DEFAULT_SHARE = 0.2
 
 
@@ -24,7 +26,9 @@ def cache_limit() -> int:
         return _bytes(given, "THAW_CACHE_GIB")
     root = cache_root()
     with contextlib.suppress(OSError, ValueError):
-        return int((root / LIMIT_FILE).read_text(encoding="utf-8"))
+        text = (root / LIMIT_FILE).read_text(encoding="utf-8")
+        if text.endswith(UNIT):
+            return int(text.removesuffix(UNIT))
     # What the cache holds already counts as free: else each entry would shrink the limit.
     return int(DEFAULT_SHARE * (shutil.disk_usage(root).free + cache_bytes()))
 
@@ -36,7 +40,7 @@ def set_cache_limit(gib: float) -> int:
         CacheError: it is less than 0.
     """
     limit = _bytes(str(gib), "The limit of the cache")
-    write_text(cache_root() / LIMIT_FILE, str(limit))
+    write_text(cache_root() / LIMIT_FILE, f"{limit}{UNIT}")
     return limit
 
 

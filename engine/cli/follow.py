@@ -16,7 +16,7 @@ from rich.progress import (
 from engine.cli.app import percent, seconds
 from engine.cli.interrupt import Interrupt, first_interrupt
 from engine.errors import StoreError
-from engine.events import MetricEvent
+from engine.events import MetricEvent, note_of
 from engine.home import thaw_home
 from engine.insight.compare import report
 from engine.runs.queue import tend
@@ -152,6 +152,8 @@ class _View:
             self._bar(str(values["task"]), done, total, "images")
         elif event.kind == "progress" and values.get("task") == "features":
             self.say(_features(event))
+        elif event.kind == "progress" and (note := note_of(event)):
+            self.say(note)
         elif event.kind == "progress" and values.get("task") == "ready":
             self.say(_facts(event))
         elif event.kind == "progress":
@@ -195,6 +197,8 @@ def _say_end(console: Console, store: Store, run: Run) -> None:
     result = report(store, run)
     reason = f": {run.reason}" if run.reason else ""
     console.print(f"Run {run.id} {run.status}{reason}", highlight=False, soft_wrap=True)
+    for note in result.memory_notes:
+        console.print(note, highlight=False, soft_wrap=True)
     if result.best is not None:
         console.print(
             f"Best validation accuracy {percent(result.best_val_accuracy)} in epoch "

@@ -84,6 +84,8 @@ def show(run: RunArgument, json_output: JsonOption = False) -> None:
         return
     reason = f": {one.run.reason}" if one.run.reason else ""
     console.print(f"{one.run.name} ({one.run.id}) {one.run.status}{reason}", highlight=False)
+    for note in one.memory_notes:
+        console.print(note, highlight=False)
     settings = Table("setting", "value", box=None)
     for name, value in one.run.spec.flat().items():
         settings.add_row(name, str(value))

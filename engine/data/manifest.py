@@ -10,6 +10,7 @@ from typing import Any
 from engine.data.check import Progress, Verdict
 from engine.data.found import LeftOut
 from engine.data.intake import split_as, take_in
+from engine.errors import DataError
 from engine.spec import DataSpec
 
 MANIFEST_FILE = "manifest.json"
@@ -56,8 +57,20 @@ class Manifest:
 
     @classmethod
     def from_file(cls, file: Path) -> "Manifest":
-        """Returns the manifest that a run stored."""
-        values = json.loads(file.read_text(encoding="utf-8"))
+        """Returns the manifest that a run stored.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        try:
+            return cls._parse(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"The list of the run's images in {file} is missing or damaged; train it again."
+            ) from error
+
+    @classmethod
+    def _parse(cls, values: dict[str, Any]) -> "Manifest":
         return cls(
             classes=tuple(values["classes"]),
             train=tuple(Item(**item) for item in values["train"]),

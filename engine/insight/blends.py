@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.data.manifest import MANIFEST_FILE, Manifest
-from engine.errors import WeightsError
+from engine.errors import ThawError, WeightsError
 from engine.files import write_text
 from engine.home import run_folder, thaw_home
 from engine.runs.store import Run, Store
@@ -222,7 +222,29 @@ def _not_ready(run: Run) -> list[str]:
         return [f"{named} is {run.status}; only finished runs can be averaged."]
     needed = [run_folder(run.id) / n for n in (CHECKPOINT_FILE, WEIGHTS_FILE, MANIFEST_FILE)]
     missing = [file for file in needed if not file.is_file()]
-    return [f"{named} cannot be averaged: there is no {file}." for file in missing[:1]]
+    if missing:
+        return [f"{named} cannot be averaged: there is no {missing[0]}."]
+    try:
+        _origin(run)
+        Manifest.from_file(run_folder(run.id) / MANIFEST_FILE)
+    except ThawError as error:
+        return [f"{named} cannot be averaged: {error}"]
+    return []
+
+
+def _origin(run: Run) -> Any:
+    """Returns what a run says of the weights that it started from.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    file = run_folder(run.id) / WEIGHTS_FILE
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"What the run started from, in {file}, is missing or damaged; train it again."
+        ) from error
 
 
 def _settings_apart(runs: Sequence[Run]) -> list[str]:
@@ -242,9 +264,7 @@ def _starts_apart(runs: Sequence[Run]) -> list[str]:
     """Tells where one name stood for different weights, as when a file was replaced."""
     if len({run.spec.model.weights for run in runs}) > 1:
         return []
-    origins = [
-        json.loads((run_folder(run.id) / WEIGHTS_FILE).read_text(encoding="utf-8")) for run in runs
-    ]
+    origins = [_origin(run) for run in runs]
     if all(origin == origins[0] for origin in origins):
         return []
     sentences = dict.fromkeys(str(origin.get("sentence")) for origin in origins)

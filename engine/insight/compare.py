@@ -39,6 +39,11 @@ class RunReport:
         return tuple(self.run.summary.get("acts_too_late") or ())
 
     @property
+    def memory_notes(self) -> tuple[str, ...]:
+        """Sentences of what was done where memory ran out."""
+        return tuple(self.run.summary.get("memory_notes") or ())
+
+    @property
     def best_val_accuracy(self) -> float | None:
         """Fraction of validation images that the kept model gets right."""
         if self.blend is not None:
@@ -93,6 +98,7 @@ class RunReport:
             "spec": spec.model_dump(),
             "acts": [_act_dict(event) for event in self.acts],
             "acts_too_late": list(self.acts_too_late),
+            "memory_notes": list(self.memory_notes),
             "epochs": [_epoch_dict(event) for event in self.epochs],
         }
 

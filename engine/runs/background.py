@@ -62,7 +62,8 @@ class WorkState:
     def is_gone(self) -> bool:
         """Whether the process that should be at work is not there."""
         if self.pid is None or self.pid_started is None:
-            return time.time() - self.at > SILENT_SECONDS
+            # Either way: a clock may have been set back.
+            return abs(time.time() - self.at) > SILENT_SECONDS
         return not is_alive(self.pid, self.pid_started)
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from engine.errors import StoreError
 from engine.home import thaw_home
@@ -31,7 +31,7 @@ def open_database(url: str) -> Engine:
         engine = create_engine(url)
         if engine.dialect.name == "sqlite":
             _configure_sqlite(engine)
-        with writing(engine) as connection:
+        with _writing(engine) as connection:
             version = _version(connection)
             if version is None:
                 metadata.create_all(connection)
@@ -62,7 +62,23 @@ def _version(connection: Connection) -> int | None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Gives a connection in a transaction that holds the write lock from its beginning."""
+    """Gives a connection in a transaction that holds the write lock from its beginning.
+
+    Raises:
+        StoreError: the database cannot be written, as when its disk is full; nothing was changed.
+    """
+    try:
+        with _writing(engine) as connection:
+            yield connection
+    except OperationalError as error:
+        raise StoreError(
+            f"The store of runs at {_without_password(str(engine.url))} cannot be written "
+            f"({error.orig}); free some room on its disk, or mend its permissions."
+        ) from error
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
     with engine.connect().execution_options(thaw_write=True) as connection, connection.begin():
         yield connection
 

@@ -1,5 +1,6 @@
 """The process that trains one run: `python -m engine.runs.worker RUN_ID`."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from engine.home import run_folder
 from engine.runs.process import machine_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
-from engine.runs.writer import EventWriter
+from engine.runs.writer import EventWriter, patiently
 
 TRACEBACK_FILE = "traceback.txt"
 SPEC_FILE = "spec.json"
@@ -33,16 +34,34 @@ class SummaryWriter(EventWriter):
         super().__init__(store, run.id, again, max((number for number, _ in asked), default=0))
         self.recorded = recorded
         self.facts: dict[str, Any] = {}
+        self._memory_notes: list[str] = list(run.summary.get("memory_notes", ()))
 
     def emit(self, kind: Any, epoch: int, step: int, values: Any) -> None:
         """Takes an event down, and what it says of the run as a whole."""
         if values.get("task") == RESUMED:
             # What was told of later steps is about to be told again.
-            self._store.forget_after(self._run_id, step)
+            if step:
+                patiently(lambda: self._store.forget_after(self._run_id, step))
+            else:
+                self.begin_anew()
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
-            self._store.add_to_summary(self._run_id, self.facts)
+            self._summarise(self.facts)
+        note = values.get("memory_note")
+        if note and note not in self._memory_notes:
+            self._memory_notes.append(note)
+            self._summarise({"memory_notes": self._memory_notes})
         super().emit(kind, epoch, step, values)
+
+    def begin_anew(self) -> None:
+        """Forgets what was told of steps that are about to be done again, which are all."""
+        patiently(lambda: self._store.forget_after(self._run_id, 0))
+        if self._memory_notes:
+            self._memory_notes = []
+            self._summarise({"memory_notes": []})
+
+    def _summarise(self, facts: dict[str, Any]) -> None:
+        patiently(lambda: self._store.add_to_summary(self._run_id, facts))
 
 
 def main(run_id: str) -> int:
@@ -52,14 +71,21 @@ def main(run_id: str) -> int:
     started = process_started(os.getpid())
     store.set_process(run.id, machine_name(), os.getpid(), started or 0.0)
     folder = run_folder(run.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
     writer = SummaryWriter(store, run)
     signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
         _train(store, run, folder, writer)
     except ThawError as error:
         _fail(store, run, folder, writer, str(error))
+    except OSError as error:
+        which = f" {error.filename}" if error.filename else ""
+        reason = (
+            f"A file{which} of the run cannot be read or written ({error.strerror or error}); free "
+            "some room or mend its permissions, and resume the run."
+        )
+        _fail(store, run, folder, writer, reason)
     except Exception as error:
         text = str(error).strip()
         first_line = text.splitlines()[0] if text else "no message"
@@ -78,33 +104,32 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     from engine.training.trainer import CHECKPOINT_FILE, train
 
     if not state_files(folder):
-        # It begins anew, if it had begun.
-        store.forget_after(run.id, 0)
+        # If it had begun.
+        writer.begin_anew()
     outcome = train(run.spec, folder, writer, writer.recorded)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
-    store.set_status(
-        run.id,
-        outcome.status,
-        outcome.note,
-        summary={
-            "blend": outcome.blend,
-            "best_val_accuracy": outcome.best_val_accuracy,
-            "best_epoch": outcome.best_epoch,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
-            "acts_too_late": list(outcome.acts_too_late),
-            "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
-        },
-    )
+    summary = {
+        "blend": outcome.blend,
+        "best_val_accuracy": outcome.best_val_accuracy,
+        "best_epoch": outcome.best_epoch,
+        "seconds": outcome.seconds,
+        "cpu_seconds": outcome.cpu_seconds,
+        "acts_too_late": list(outcome.acts_too_late),
+        "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
+    }
+    patiently(lambda: store.set_status(run.id, outcome.status, outcome.note, summary=summary))
 
 
 def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
-    write_text(folder / TRACEBACK_FILE, traceback.format_exc())
+    # Also in the log: there may be no room for a file.
+    traceback.print_exc()
+    with contextlib.suppress(OSError):
+        write_text(folder / TRACEBACK_FILE, traceback.format_exc())
     try:
         writer.close()
     finally:
-        store.set_status(run.id, "failed", reason)
+        patiently(lambda: store.set_status(run.id, "failed", reason))
 
 
 if __name__ == "__main__":

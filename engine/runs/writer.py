@@ -4,14 +4,40 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
+from engine.errors import RunNotFoundError, StoreError
 from engine.events import Kind, Value
 from engine.runs.store import NewEvent, Store
 from engine.spec import Act
 
 BEAT_SECONDS = 0.5
 BATCH = 500
+# How long a run waits for a store that cannot be written, as when the disk is full for a moment.
+PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 0.5
+
+Result = TypeVar("Result")
+
+
+def patiently(write: Callable[[], Result]) -> Result:
+    """Returns what a write to the store gives, which is tried for a while until it can be done.
+
+    Raises:
+        StoreError: the store could not be written all that time.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return write()
+        except RunNotFoundError:
+            raise
+        except StoreError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(RETRY_SECONDS)
 
 
 class EventWriter:
@@ -80,7 +106,7 @@ class EventWriter:
         try:
             while open_ended:
                 batch, open_ended = self._next_batch()
-                if self._store.append(self._run_id, batch):
+                if patiently(partial(self._store.append, self._run_id, batch)):
                     self._stop.set()
                 for number, act in self._store.acts(self._run_id, self._acts_seen):
                     self._acts_seen = number

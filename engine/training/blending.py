@@ -90,6 +90,12 @@ def _judge(session: Session, model: Classifier, epoch: int) -> tuple[Tensor, dic
     _, val_source = session.feed.pictures()
     with session.feed.folded(model.backbone):
         logits_NK = evaluate(
-            epoch, model, val_source, session.val_criterion, metrics, session.reporter
+            epoch,
+            model,
+            val_source,
+            session.val_criterion,
+            metrics,
+            session.reporter,
+            session.judging,
         )
     return logits_NK, metrics.result("val")

@@ -42,10 +42,10 @@ def save_curve(folder: Path, curve: Sequence[tuple[float, float]], alpha: float)
 
 
 def read_curve(folder: Path) -> InterpolationCurve | None:
-    """Returns the curve in a run's folder, None where it has none."""
-    file = folder / CURVE_FILE
-    if not file.is_file():
+    """Returns the curve in a run's folder, None where it has none that is whole."""
+    try:
+        values = json.loads((folder / CURVE_FILE).read_text(encoding="utf-8"))
+        points = sorted((float(at), float(accuracy)) for at, accuracy in values["curve"])
+        return InterpolationCurve(tuple(points), float(values["alpha"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    values = json.loads(file.read_text(encoding="utf-8"))
-    points = sorted((float(at), float(accuracy)) for at, accuracy in values["curve"])
-    return InterpolationCurve(tuple(points), float(values["alpha"]))

@@ -9,6 +9,7 @@ import torch
 
 from engine.errors import TrainingError
 from engine.spec import Device
+from engine.training.memory import is_shortage
 
 # Two threads are even with one at about so many on the CPU that was tried.
 ONE_THREAD_PRODUCTS = 2_000_000
@@ -37,21 +38,31 @@ def wait_for(device: torch.device) -> None:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turns a GPU's lack of memory into a sentence.
+    """Turns a lack of memory, of a GPU or of the machine, into a sentence.
 
     Raises:
-        TrainingError: the GPU has too little memory for this.
+        TrainingError: there is too little memory for this.
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        total = torch.cuda.get_device_properties().total_memory / 2**30
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
         raise TrainingError(
-            f"The GPU ({torch.cuda.get_device_name()}, {total:.0f} GiB) ran out of memory; choose "
-            "a smaller training.batch_size or images.size, a larger training.accumulation, "
-            "training.precision mixed or training.gradient_checkpointing, or end what else uses "
-            "the GPU."
+            f"{_memory_of(error)} ran out of memory; choose a smaller training.batch_size or "
+            "images.size, a larger training.accumulation, training.precision mixed or "
+            "training.gradient_checkpointing, or end what else uses its memory."
         ) from error
+
+
+def _memory_of(error: Exception) -> str:
+    """Returns whose memory an error says has run out."""
+    # Libraries that ask a GPU for memory themselves raise no OutOfMemoryError.
+    of_gpu = isinstance(error, torch.OutOfMemoryError) or "CU" in str(error)
+    if of_gpu and torch.cuda.is_available():
+        total = torch.cuda.get_device_properties().total_memory / 2**30
+        return f"The GPU ({torch.cuda.get_device_name()}, {total:.0f} GiB)"
+    return f"This machine ({psutil.virtual_memory().total / 2**30:.0f} GiB)"
 
 
 @contextmanager

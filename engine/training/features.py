@@ -28,7 +28,8 @@ from engine.training.reporter import Preparation
 from engine.training.sources import Source
 
 KIND = "features"
-# Fixed, so that a value does not depend on the batch size of the run that computed it.
+# Fixed, so that a value does not depend on the batch size of the run that computed it; where memory
+# runs out there are fewer, which the key of what is kept then says.
 BATCH_SIZE = 32
 MEMORY_SHARE = 0.25
 
@@ -113,6 +114,7 @@ def features_key(
     view: dict[str, Any] | None,
     device: torch.device,
     layout: torch.memory_format,
+    at_once: int = BATCH_SIZE,
 ) -> dict[str, Any]:
     """Returns everything that decides the inputs that are kept.
 
@@ -124,6 +126,7 @@ def features_key(
         view: what decides random changes of the pictures, where there are any.
         device: computes them.
         layout: in which images lie in memory.
+        at_once: pictures that are computed in one batch.
     """
     return {
         "version": 2,
@@ -136,7 +139,7 @@ def features_key(
         "weights": weights_digest(cut.backbone, cut.stage),
         "before": cut.stage,
         "dtype": dtype,
-        "batch_size": BATCH_SIZE,
+        "batch_size": at_once,
         "device": device.type
         if device.type == "cpu"
         else f"{torch.cuda.get_device_name(device)}, {layout}",

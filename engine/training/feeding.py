@@ -33,6 +33,7 @@ from engine.training.features import (
     find_cut,
     keep_features,
 )
+from engine.training.memory import features_note, in_parts
 from engine.training.optimisers import HEAD
 from engine.training.pictures import Pictures
 from engine.training.reporter import Preparation, Reporter
@@ -62,6 +63,7 @@ class Feed:
 
     Attributes:
         scale: how pixels are normalised.
+        at_once: pictures whose features are computed in one batch.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Feed:
         record: BackboneRecord,
         device: torch.device,
         reporter: Reporter,
+        at_once: int = BATCH_SIZE,
     ):
+        self.at_once = at_once
         self._spec = spec
         self._manifest = manifest
         self._record = record
@@ -194,8 +198,13 @@ class Feed:
             return True
         if only_once and cut.stage is not None:
             return False
-        unique, transform = self._unique_of(view), self._transform(view)
-        kept = self._keep(cut, view, unique, transform, self._key(cut, view, unique, transform))
+        kept, parts = in_parts(
+            lambda parts: self._keep(cut, view, self.at_once // parts), 1, self.at_once
+        )
+        if parts > 1:
+            self.at_once //= parts
+            note = features_note(self.at_once)
+            self._reporter.emit("progress", 0, 0, {"task": "memory", "memory_note": note})
         if kept is None:
             return False
         self._kept[place] = kept
@@ -223,27 +232,22 @@ class Feed:
         return unique_items(manifest.val) if self._num_views else self._pictures.unique
 
     def _key(
-        self, cut: Cut, view: int, unique: Sequence[Item], transform: EvalTransform
+        self, cut: Cut, view: int, unique: Sequence[Item], transform: EvalTransform, at_once: int
     ) -> dict[str, Any]:
         images = self._spec.images
         changed = {"augmentation": images.augmentation, "seed": self._spec.seed, "view": view}
         dtype = "float16" if self._halves else "float32"
         view_key = changed if view else None
-        return features_key(cut, unique, transform, dtype, view_key, self._device, self.layout)
+        device, layout = self._device, self.layout
+        return features_key(cut, unique, transform, dtype, view_key, device, layout, at_once)
 
-    def _keep(
-        self,
-        cut: Cut,
-        view: int,
-        unique: Sequence[Item],
-        transform: EvalTransform,
-        key: dict[str, Any],
-    ) -> Kept | None:
+    def _keep(self, cut: Cut, view: int, at_once: int) -> Kept | None:
         size = self._spec.images.size
+        unique, transform = self._unique_of(view), self._transform(view)
 
         def fill(array: np.ndarray) -> None:
             told = Preparation(self._reporter, "computing features", len(unique))
-            batches = EpochBatches(len(unique), BATCH_SIZE, 0, shuffle=False)
+            batches = EpochBatches(len(unique), at_once, 0, shuffle=False)
             source = self._pictures.source(unique, transform, batches)
             # What goes into a stage is to be what it is in a run that computes it in each epoch; a
             # head alone is always trained on what is kept.
@@ -255,7 +259,7 @@ class Feed:
                 record_speed(self._spec.model.backbone, FORWARD, speed)
 
         return keep_features(
-            key,
+            self._key(cut, view, unique, transform, at_once),
             f"{self._record.label}, {size} px, what goes into {cut.stage or HEAD}",
             (len(unique), *cut.shape),
             fill,

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from engine.errors import TrainingError
 from engine.events import Value
 from engine.models.classifier import Classifier
+from engine.training.memory import Judging, Undo, in_parts, judging_note, learning_note
 from engine.training.metrics import EpochMetrics
 from engine.training.mixing import Mixer
 from engine.training.precision import Precision
@@ -89,7 +90,7 @@ class Learner:
         clip_norm: longest gradient that is let through; 0 lets all through.
         average: moving average of the weights, if one is kept.
         precision: in which numbers is computed; full where None.
-        accumulation: parts that a batch is computed in.
+        accumulation: parts that a batch is computed in; more where memory ran out.
     """
 
     model: Classifier
@@ -102,9 +103,15 @@ class Learner:
     average: ModelEmaV3 | None = None
     precision: Precision = field(default_factory=lambda: Precision("full", torch.device("cpu")))
     accumulation: int = 1
+    _undo: Undo = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._undo = Undo(self.model)
 
     def learn(self, forward: Forward, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Adds up the gradients of a batch, part by part.
+
+        Where memory runs out, it is done again in more parts, as are all batches that follow.
 
         Args:
             forward: gives logits of inputs.
@@ -114,23 +121,46 @@ class Learner:
         Returns:
             Mean loss () and logits (B, K), detached.
         """
+        self._undo.keep(inputs.device)
+
+        def undo() -> None:
+            self.optimiser.zero_grad(set_to_none=True)
+            self._undo()
+
+        learnt, parts = in_parts(
+            lambda parts: self._learn(forward, inputs, targets, parts),
+            self.accumulation,
+            len(inputs),
+            undo,
+        )
+        self.accumulation = max(self.accumulation, parts)
+        return learnt
+
+    def _learn(
+        self, forward: Forward, inputs: Tensor, targets: Tensor, num_parts: int
+    ) -> tuple[Tensor, Tensor]:
         self.optimiser.zero_grad(set_to_none=True)
-        if self.accumulation == 1:
+        if num_parts == 1:
             loss, logits_BK = self.loss(forward, inputs, targets)
             self.precision.backward(loss)
             return loss.detach(), logits_BK.detach()
         losses: list[Tensor] = []
         logits: list[Tensor] = []
-        num_parts = min(self.accumulation, len(inputs))
         for part, targets_of_part in zip(
             inputs.tensor_split(num_parts), targets.tensor_split(num_parts), strict=True
         ):
             loss, part_logits = self.loss(forward, part, targets_of_part)
-            loss = loss * (len(part) / len(inputs))
+            loss = loss * (self._weight(targets_of_part) / self._weight(targets))
             self.precision.backward(loss)
             losses.append(loss.detach())
             logits.append(part_logits.detach())
         return torch.stack(losses).sum(), torch.cat(logits)
+
+    def _weight(self, targets: Tensor) -> Tensor | int:
+        """Returns what the mean loss of some pictures is a share of: so much do they weigh."""
+        weight_K = getattr(self.criterion, "weight", None)
+        # Shares of classes are weighed in the loss, and its mean is over the pictures.
+        return len(targets) if weight_K is None or targets.dim() > 1 else weight_K[targets].sum()
 
     def loss(self, forward: Forward, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean loss () and logits (B, K) of a batch."""
@@ -185,7 +215,11 @@ def train_one_epoch(
         before_step(step)
         rates = learner.rates.set(step - 1)
         mixed, targets = learner.mixer(inputs, labels_B, step)
+        parts = learner.accumulation
         loss, logits_BK = learner.learn(forward, mixed, targets)
+        if learner.accumulation > parts:
+            note = learning_note(learner.model, len(labels_B), parts, learner.accumulation)
+            log.reporter.emit("progress", epoch, step, {"task": "memory", "memory_note": note})
         loss_value = float(loss)
         if not math.isfinite(loss_value):
             raise TrainingError(_not_finite("training", loss_value, epoch, step, rates))
@@ -205,16 +239,31 @@ def evaluate(
     criterion: nn.Module,
     metrics: EpochMetrics,
     reporter: Reporter,
+    judging: Judging | None = None,
 ) -> Tensor:
     """Returns the logits (N, K) of every validation image, in the manifest's order.
+
+    Args:
+        epoch: counts from 1.
+        forward: gives logits (B, K) of the source's inputs.
+        source: batches.
+        criterion: the loss of logits and labels.
+        metrics: of the epoch.
+        reporter: is told where memory runs out, and says when to stop.
+        judging: in how many parts batches are computed, and are to be from then on.
 
     Raises:
         TrainingError: the mean loss is not a finite number.
         StopTrainingError: the run was asked to stop.
     """
+    judging = judging or Judging()
     collected: list[Tensor] = []
     for inputs, labels_B, _ in source.epoch(1):
-        logits_BK = forward(inputs)
+        parts = judging.parts
+        logits_BK = judging(forward, inputs)
+        if judging.parts > parts:
+            note = judging_note(len(inputs), judging.parts)
+            reporter.emit("progress", epoch, 0, {"task": "memory", "memory_note": note})
         metrics.update(criterion(logits_BK, labels_B), logits_BK, labels_B)
         collected.append(logits_BK.cpu())
         if reporter.should_stop():

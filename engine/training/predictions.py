@@ -3,6 +3,7 @@
 Shapes: N validation images, K classes.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,12 +59,15 @@ class Predictions:
 
     @classmethod
     def load(cls, folder: Path) -> "Predictions | None":
-        """Returns the predictions in a run's folder, or None where it has none yet."""
-        file = folder / FILE_NAME
-        if not file.is_file():
-            return None
-        with np.load(file, allow_pickle=False) as arrays:
+        """Returns the predictions in a run's folder, or None where it has none that are whole."""
+        # NumPy raises whatever the bytes lead it to; nothing in them is ever run.
+        with (
+            contextlib.suppress(Exception),
+            (folder / FILE_NAME).open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             return cls(arrays["labels"], arrays["probabilities"], int(arrays["epoch"]))
+        return None
 
 
 def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from engine.training.memory import is_shortage
+
 # With a workspace of this size cuBLAS adds up in the same order each time.
 CUBLAS_WORKSPACE = ":4096:8"
 
@@ -34,6 +36,9 @@ def insist_where_possible(model: nn.Module, logits: Callable[[], Tensor]) -> boo
         model: in the state in which it is to learn.
         logits: passes a batch through it, best of the size that it learns from: what a GPU looks
             for before its first batch of a size, for seconds, it then has.
+
+    Raises:
+        RuntimeError: there is too little memory to try it.
     """
     device = next(model.parameters()).device
     if device.type != "cuda":
@@ -44,7 +49,9 @@ def insist_where_possible(model: nn.Module, logits: Callable[[], Tensor]) -> boo
     try:
         with torch.random.fork_rng(devices=[device]):
             torch.autograd.grad(logits().float().sum(), learning, allow_unused=True)
-    except Exception:
+    except Exception as error:
+        if is_shortage(error):
+            raise
         # Whatever else is the matter shows in the run itself.
         torch.use_deterministic_algorithms(True, warn_only=True)
         return False

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from engine.errors import TrainingError
 from engine.spec import Act
 from engine.spec.steering import is_due_as
+from engine.training.features import BATCH_SIZE
 from engine.training.session import Session
 from engine.training.state import State
 
@@ -47,6 +48,12 @@ def state_of(session: Session, elapsed: float) -> State:
         "best_val_accuracy": session.outcome.best_val_accuracy,
         "elapsed_seconds": elapsed,
         "on_features_before": session.ran_on,
+        "fingerprint": session.manifest.fingerprint,
+        "memory": {
+            "parts": learner.accumulation,
+            "judging": session.judging.parts,
+            "features_at_once": session.feed.at_once,
+        },
     }
     # Through JSON once, so that what is read is what was written.
     return State(session.epoch, tensors, json.loads(json.dumps(values)))
@@ -56,9 +63,14 @@ def restore(session: Session, state: State) -> None:
     """Puts a session that was just set up where another one was at the end of an epoch.
 
     Raises:
-        TrainingError: the state is that of another model.
+        TrainingError: the state is that of another model, or of other images.
     """
     values = state.values
+    if values.get("fingerprint", session.manifest.fingerprint) != session.manifest.fingerprint:
+        raise TrainingError(
+            "The images are no longer those that the run had begun with; put them back, or start "
+            "the run anew."
+        )
     learner = session.learner
     try:
         _load(session, session.model, _part(state, MODEL))
@@ -81,9 +93,18 @@ def restore(session: Session, state: State) -> None:
     session.epoch = state.epoch
     session.resumed_after = state.epoch
     session.ran_on = values["on_features_before"]
+    if memory := values.get("memory"):
+        # What there was no memory for is not tried again: other parts round otherwise.
+        learner.accumulation = memory["parts"]
+        session.judging.parts = memory["judging"]
     session.outcome.best_epoch = values["best_epoch"]
     session.outcome.best_val_accuracy = values["best_val_accuracy"]
     session.started -= values["elapsed_seconds"]
+
+
+def features_at_once(state: State) -> int:
+    """Returns for how many pictures at once a run computed features, memory being what it was."""
+    return int(state.values.get("memory", {}).get("features_at_once", BATCH_SIZE))
 
 
 def acts_ahead(waiting: Sequence[Act], recorded: Sequence[Act], step: int) -> list[Act]:

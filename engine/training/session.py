@@ -22,9 +22,11 @@ from engine.strategies import STRATEGIES, Strategy
 from engine.training.balance import class_weights
 from engine.training.checkpoint import BestCheckpoint
 from engine.training.device import choose_device
+from engine.training.features import BATCH_SIZE
 from engine.training.feeding import Feed, Inputs
 from engine.training.layout import blank_images, layout_of_run
 from engine.training.loop import Forward, Learner
+from engine.training.memory import Judging
 from engine.training.mixing import Mixer
 from engine.training.optimisers import build_optimiser
 from engine.training.passes import Passes, after_cut
@@ -97,6 +99,7 @@ class Session:
         resumed_after: epoch after which it was taken up again; 0 where it was not.
         ran_on: of the last epoch, what was computed once for it: the name of the first stage that
             it ran, or HEAD_ALONE; empty where it ran on pictures.
+        judging: in how many parts batches are judged.
         outcome: so far.
     """
 
@@ -121,6 +124,7 @@ class Session:
     keeper: StateKeeper | None = None
     resumed_after: int = 0
     ran_on: str = ""
+    judging: Judging = field(default_factory=Judging)
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
@@ -191,6 +195,7 @@ def set_up(
     started: float,
     before: Session | None = None,
     manifest: Manifest | None = None,
+    features_at_once: int = BATCH_SIZE,
 ) -> Session:
     """Returns a session that is ready for its first epoch; features are computed by then.
 
@@ -202,6 +207,7 @@ def set_up(
         before: a session of the same pictures, backbone and its preparation, in which no stage
             ever learnt; what it has is used again, and it must not go on.
         manifest: the images, where it is known already which.
+        features_at_once: pictures whose features are computed at once.
     """
     device = choose_device(spec.device)
     compute_repeatably()
@@ -220,7 +226,7 @@ def set_up(
     weighted = spec.training.class_balance == "loss"
     weights_K = class_weights(labels_N, len(manifest.classes)).to(device) if weighted else None
     if before is None:
-        feed = Feed(spec, manifest, model.backbone.record, device, reporter)
+        feed = Feed(spec, manifest, model.backbone.record, device, reporter, features_at_once)
     else:
         feed = before.feed.for_spec(spec, reporter)
     plan = rate_plan(spec, tuple(model.backbone.stages), feed.num_batches)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.data.manifest import MANIFEST_FILE, Manifest
+from engine.errors import DataError
 from engine.events import Value
 from engine.models.classifier import count_parameters
 from engine.spec import Act, RunSpec
@@ -23,15 +24,17 @@ from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
+from engine.training.features import BATCH_SIZE
 from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.layout import blank_images
 from engine.training.loop import Forward, StepLog, evaluate, train_one_epoch
+from engine.training.memory import in_parts
 from engine.training.metrics import EpochMetrics
 from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
 from engine.training.repeatable import insist_where_possible
 from engine.training.reporter import Reporter, StopTrainingError
-from engine.training.resume import acts_ahead, restore, state_of
+from engine.training.resume import acts_ahead, features_at_once, restore, state_of
 from engine.training.session import (
     CHECKPOINT_FILE,
     HEAD_ALONE,
@@ -102,12 +105,14 @@ def _set_up_or_resume(
     spec: RunSpec, folder: Path, reporter: Reporter, started: float, recorded: Sequence[Act]
 ) -> Session:
     state, damaged = newest_state(folder)
+    if damaged and state is None:
+        damaged.append("No state of the run is whole, so it begins anew.")
     for sentence in damaged:
         reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
     # Files that came since do not belong to a run that had begun.
-    known = folder / MANIFEST_FILE
-    manifest = Manifest.from_file(known) if state is not None and known.is_file() else None
-    session = set_up(spec, folder, reporter, started, manifest=manifest)
+    manifest = None if state is None else _known_manifest(folder, reporter)
+    at_once = BATCH_SIZE if state is None else features_at_once(state)
+    session = set_up(spec, folder, reporter, started, manifest=manifest, features_at_once=at_once)
     session.keeper = StateKeeper(folder)
     if state is not None:
         restore(session, state)
@@ -117,6 +122,16 @@ def _set_up_or_resume(
         told: dict[str, Value] = {"task": "resumed", "resumed_after": session.resumed_after}
         reporter.emit("progress", session.resumed_after, step, told)
     return session
+
+
+def _known_manifest(folder: Path, reporter: Reporter) -> Manifest | None:
+    """Returns the images of a run that had begun; None where they must be looked for again."""
+    try:
+        return Manifest.from_file(folder / MANIFEST_FILE)
+    except DataError:
+        sentence = f"{MANIFEST_FILE} is missing or damaged, so the run's images are listed anew."
+        reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
+        return None
 
 
 def run_epochs(session: Session) -> None:
@@ -236,6 +251,7 @@ def _train_and_judge(
             session.val_criterion,
             val_metrics,
             session.reporter,
+            session.judging,
         )
     now = time.perf_counter()
     values: dict[str, Value] = {
@@ -268,18 +284,23 @@ def _insist_on_repeating(
     # Compiling is left to the first step.
     passes = session.passes.plain() if inputs is None else forward
     num_images = math.ceil(source.num_images / source.num_batches)
-    num_images = math.ceil(num_images / session.spec.training.accumulation)
-    batch = (
-        blank_images(num_images, start.size, session.device, session.feed.layout)
-        if inputs is None
-        else inputs.cut.blank(num_images, session.device)
-    )
 
-    def logits() -> Tensor:
-        with session.learner.precision.computing():
-            return passes(batch)
+    def try_it(parts: int) -> bool:
+        num_at_once = math.ceil(num_images / parts)
+        batch = (
+            blank_images(num_at_once, start.size, session.device, session.feed.layout)
+            if inputs is None
+            else inputs.cut.blank(num_at_once, session.device)
+        )
 
-    session.repeats[learning] = insist_where_possible(session.model, logits)
+        def logits() -> Tensor:
+            with session.learner.precision.computing():
+                return passes(batch)
+
+        return insist_where_possible(session.model, logits)
+
+    parts = session.learner.accumulation
+    session.repeats[learning], _ = in_parts(try_it, parts, num_images)
 
 
 def _steps_before(session: Session, epoch: int) -> int:

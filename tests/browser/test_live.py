@@ -127,6 +127,28 @@ def test_a_run_that_was_cut_off_goes_on_and_draws_no_step_twice(
     page.context.close()
 
 
+def test_what_befell_a_run_stays_on_its_card(browser: Browser, dashboard: Dashboard) -> None:
+    store = Store()
+    run = pretend_run(store, steps=STEPS)
+    writer = EventWriter(store, run.id)
+    write_steps(writer, 1, 3)
+    note = "Memory ran out with 8 pictures at once, so each step is computed in 2 parts."
+    damaged = "state-000002.safetensors is damaged (its checksum does not fit)."
+    writer.emit("progress", 1, 3, {"task": "state", "state_note": damaged})
+    writer.emit("progress", 1, 4, {"task": "memory", "memory_note": note})
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    line = page.locator(f'[data-run="{run.id}"] .thaw-befell')
+    expect(line).to_have_text(note, timeout=20_000)
+    expect(line).to_have_attribute("title", f"{damaged}\n{note}")
+    write_steps(writer, 4, 6)
+    assert wait_for_points(page, run, 6) == expected(6)
+    expect(line).to_be_visible()
+    expect(page.locator(f'[data-run="{run.id}"] .thaw-line')).not_to_contain_text("memory")
+    writer.close()
+    store.set_status(run.id, "finished")
+    page.context.close()
+
+
 def test_a_new_run_appears_by_itself(browser: Browser, dashboard: Dashboard) -> None:
     page = open_page(browser, f"{dashboard.url}/live")
     store = Store()

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos import faults
+from tests.chaos import faults, shortages
 from tests.chaos.stage import Stage, WrongOutcomeError
 
 Fault = Callable[[Stage], str]
@@ -40,6 +40,14 @@ def all_faults(moments: int) -> dict[str, Fault]:
         "training hangs, asked to stop": faults.hangs,
         "process number used by a stranger": faults.stranger_with_its_number,
         "five who read and write beside the run": faults.many_writers,
+        "no memory for a step": shortages.memory_short,
+        "all states damaged": shortages.all_states_damaged,
+        "run folder read-only": shortages.run_folder_read_only,
+        "THAW_HOME read-only": shortages.home_read_only,
+        "disk full for a while": shortages.small_disk_full,
+        "disk full until the run gives up": shortages.small_disk_stays_full,
+        "clock set back by an hour": shortages.clock_set_back,
+        "worker killed in the middle of a commit": shortages.killed_in_a_commit,
     }
 
 

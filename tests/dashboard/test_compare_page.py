@@ -315,6 +315,13 @@ def test_what_was_asked_too_late_is_told(store: Store) -> None:
     assert line.endswith("without effect: block3 frozen.")
 
 
+def test_memory_that_ran_out_is_told(store: Store) -> None:
+    frozen, _ = finished_pair(store)
+    store.add_to_summary(frozen.id, {"memory_notes": ["Memory ran out with 8 pictures at once."]})
+    [line] = [line for line in text_of(open_page("compare")).splitlines() if "ran out" in line]
+    assert line == f"**{label_of(frozen)}**: Memory ran out with 8 pictures at once."
+
+
 def test_a_steered_run_is_replayed_by_a_click(store: Store, started: list[str]) -> None:
     _, full = finished_pair(store)
     steer(store, full)

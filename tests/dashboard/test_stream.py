@@ -16,6 +16,7 @@ from starlette.requests import Request
 import dashboard.stream
 from dashboard.runs import colour_of, label_of
 from dashboard.stream import Hub, card, events_response, parse_cursors
+from engine.errors import StoreError
 from engine.events import MetricEvent, Status
 from engine.models.catalogue import backbone_record, head_parameters
 from engine.runs.process import machine_name
@@ -490,6 +491,28 @@ def test_a_page_outlives_a_moment_without_the_store() -> None:
             return await reader.has(7)
 
     assert asyncio.run(read()).seqs() == upto(7)
+    store.close()
+
+
+def test_a_store_that_cannot_be_written_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    run = start(store, add_run(store))
+    tried: list[Store] = []
+
+    def tend(one: Store) -> None:
+        tried.append(one)
+        raise StoreError("The store of runs cannot be written (database or disk is full).")
+
+    monkeypatch.setattr(dashboard.stream, "tend", tend)
+
+    async def read() -> Reader:
+        async with reading(Hub(store), {run.id: 0}) as stream:
+            reader = await Reader(stream).has(2)
+            await asyncio.to_thread(append_steps, store, run, 3)
+            return await reader.has(5)
+
+    assert asyncio.run(read()).seqs() == upto(5)
+    assert tried
     store.close()
 
 

@@ -1,5 +1,6 @@
 """Training on a GPU: the numbers of a CPU, the same each time, and what is frozen stays so."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,25 @@ def test_too_little_memory_is_a_sentence_that_says_what_to_do(bench: Bench) -> N
     assert torch.cuda.get_device_name() in message
     assert "ran out of memory; choose a smaller training.batch_size" in message
     assert "\n" not in message
+
+
+def test_a_step_without_memory_is_done_again_in_parts(bench: Bench) -> None:
+    settings = FULL | SGD | {"images.size": 288, "training.batch_size": 18, "model.dropout": 0.2}
+    settings |= {"training.epochs": 1}
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties().total_memory
+    torch.cuda.set_per_process_memory_fraction(1200 * 2**20 / total)
+    try:
+        short = bench.train(settings)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    told = " ".join(str(one["memory_note"]) for one in short.told("memory"))
+    found = re.search(r"computed in (\d+) parts", told)
+    assert found is not None, told
+    by_hand = bench.train(settings | {"training.accumulation": int(found[1])})
+    # With little memory a GPU may compute a convolution in another way.
+    assert short.losses == pytest.approx(by_hand.losses, rel=1e-2)
+    assert max(short.series("peak_memory_mib")) < 1200
 
 
 # ---- compiled

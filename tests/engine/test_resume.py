@@ -199,7 +199,9 @@ def test_a_run_without_a_whole_state_begins_anew(tiny_folder: Path, tmp_path: Pa
     again = Recorder()
     trainer.train(spec, tmp_path / "run", again)
     assert list(told(again)) == [1, 2, 3, 4]
-    assert len([event for event in again.events if "state_note" in event.values]) == 2
+    notes = [e.values["state_note"] for e in again.events if "state_note" in e.values]
+    assert len(notes) == 3
+    assert notes[-1] == "No state of the run is whole, so it begins anew."
 
 
 def test_a_torn_write_is_never_taken_for_a_state(tiny_folder: Path, tmp_path: Path) -> None:
@@ -262,6 +264,32 @@ def test_pictures_that_came_since_are_no_part_of_the_run(own_folder: Path, tmp_p
     trainer.train(spec, tmp_path / "run", again)
     assert Manifest.from_file(tmp_path / "run" / trainer.MANIFEST_FILE) == before
     assert list(told(again)) == [3, 4]
+
+
+def test_a_damaged_list_of_images_is_made_anew(tiny_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(tiny_folder, {})
+    (tmp_path / "whole").mkdir()
+    unbroken, again = Recorder(), Recorder()
+    trainer.train(spec, tmp_path / "whole", unbroken)
+    cut_off(spec, tmp_path / "run", 2 * STEPS + 1)
+    file = tmp_path / "run" / trainer.MANIFEST_FILE
+    before = Manifest.from_file(file)
+    file.write_bytes(file.read_bytes()[:100])
+    trainer.train(spec, tmp_path / "run", again)
+    [note] = [e.values["state_note"] for e in again.events if "state_note" in e.values]
+    assert note == ("manifest.json is missing or damaged, so the run's images are listed anew.")
+    assert told(again) == {epoch: told(unbroken)[epoch] for epoch in (3, 4)}
+    assert Manifest.from_file(file) == before
+
+
+def test_a_run_does_not_go_on_with_other_images(own_folder: Path, tmp_path: Path) -> None:
+    spec = spec_of(own_folder, {})
+    cut_off(spec, tmp_path / "run", 2 * STEPS + 1)
+    (tmp_path / "run" / trainer.MANIFEST_FILE).unlink()
+    for file in sorted((own_folder / "birds").iterdir())[:2]:
+        shutil.move(file, own_folder / "fruit" / f"moved {file.name}")
+    with pytest.raises(TrainingError, match="no longer those that the run had begun with"):
+        trainer.train(spec, tmp_path / "run", Recorder())
 
 
 def test_a_state_of_another_model_is_a_sentence(tiny_folder: Path, tmp_path: Path) -> None:
