@@ -138,7 +138,7 @@ class RunView {
     this.resume = element("button", "thaw-stop thaw-resume", "Resume");
     this.resume.type = "button";
     this.resume.setAttribute("aria-label", `Resume ${this.label}`);
-    this.resume.title = "Goes on after its last epoch, to the same numbers as if it had not ended.";
+    this.resume.title = "Goes on after the last step that it kept, to the same numbers as if it had not ended.";
     this.resume.onclick = () => {
       this.resume.disabled = true;
       this.resume.textContent = "Resuming…";

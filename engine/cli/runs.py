@@ -161,7 +161,7 @@ def stop(run: RunArgument, json_output: JsonOption = False) -> None:
 def resume(run: RunArgument, json_output: JsonOption = False) -> None:
     """Take a run up again that was stopped, interrupted or failed, and follow it to its end.
 
-    It goes on after the last epoch that it kept, to the same numbers as if it had never ended.
+    It goes on after the last step that it kept, to the same numbers as if it had never ended.
 
     Example: `thaw resume 3f9a2c1b`
     """

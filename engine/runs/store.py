@@ -404,10 +404,17 @@ class Store:
             beat_at=None,
         )
 
-    def forget_after(self, run_id: str, step: int) -> None:
-        """Removes the events of a run that tell of what comes after a step: it is done again."""
+    def forget_after(self, run_id: str, step: int, epoch: int) -> None:
+        """Removes the events of a run that tell of what is done again.
+
+        Args:
+            run_id: the run.
+            step: the last that is not.
+            epoch: likewise; after the last step of one it may still have to be judged.
+        """
         later = or_(
-            and_(events.c.kind.in_(("step", "epoch", "act")), events.c.step > step),
+            and_(events.c.kind.in_(("step", "act")), events.c.step > step),
+            and_(events.c.kind == "epoch", events.c.epoch > epoch),
             # A phase is told of with the number of steps before it.
             and_(events.c.kind == "phase", events.c.step >= step),
         )

@@ -38,7 +38,7 @@ class SummaryWriter(EventWriter):
         """Takes an event down, and what it says of the run as a whole."""
         if values.get("task") == RESUMED:
             # What was told of later steps is about to be told again.
-            self._store.forget_after(self._run_id, step)
+            self._store.forget_after(self._run_id, step, epoch)
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
             self._store.add_to_summary(self._run_id, self.facts)
@@ -79,7 +79,7 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
 
     if not state_files(folder):
         # It begins anew, if it had begun.
-        store.forget_after(run.id, 0)
+        store.forget_after(run.id, 0, 0)
     outcome = train(run.spec, folder, writer, writer.recorded)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE

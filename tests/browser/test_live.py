@@ -113,7 +113,7 @@ def test_a_run_that_was_cut_off_goes_on_and_draws_no_step_twice(
     store.set_status(
         run.id, "running", only_from=["interrupted"], pid=os.getpid(), pid_started=started
     )
-    store.forget_after(run.id, STEPS)
+    store.forget_after(run.id, STEPS, 1)
     writer = EventWriter(store, run.id)
     writer.emit("progress", 1, STEPS, {"task": "resumed", "resumed_after": 1})
     write_steps(writer, STEPS + 1, 35)

@@ -24,11 +24,12 @@ from tests.engine.test_cli import document, refusal, thaw
 from tests.engine.test_resume import same
 from tests.engine.waiting import wait_for
 
-# A worker that keeps a state after each epoch, however short.
+# A worker that keeps a state after each step, however short.
 WORKER = """
 import sys
 from engine.training import state
 state.LEAST_SECONDS, state.MOST_SHARE = 0.0, 1e9
+state.LEAST_SECONDS_WITHIN = 0.0
 from engine.runs.worker import main
 sys.exit(main(sys.argv[1]))
 """
