@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from engine.errors import RunNotFoundError, SpecError
-from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value
+from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value, Wish
 from engine.runs.database import database_url, open_database, writing
 from engine.runs.tables import acts, events, runs
 from engine.spec import Act, RunSpec
@@ -43,7 +43,8 @@ class Run:
         id: eight hexadecimal digits.
         name: what a person reads.
         status: see events.Status.
-        reason: why it failed, stopped or was interrupted, in one sentence; else empty.
+        reason: why it failed, stopped, paused or was interrupted, or why it could not pause, in one
+            sentence; else empty.
         spec_json: the RunSpec as JSON.
         summary: facts and results so far, such as `best_val_accuracy` (fraction) and `seconds`.
         group_id: shared by runs that were launched together.
@@ -238,12 +239,17 @@ class Store:
         with self.engine.connect() as connection:
             return [_to_event(row) for row in connection.execute(query)]
 
-    def append(self, run_id: str, new_events: Sequence[NewEvent]) -> bool:
-        """Appends events in one transaction, beats, and returns whether a stop was requested."""
+    def append(self, run_id: str, new_events: Sequence[NewEvent]) -> Wish:
+        """Appends events in one transaction, beats, and returns what a person wants of the run."""
         with writing(self.engine) as connection:
             self._append(connection, run_id, new_events)
             connection.execute(update(runs).where(runs.c.id == run_id).values(beat_at=time.time()))
-            return bool(connection.scalar(select(runs.c.stop_requested).where(runs.c.id == run_id)))
+            row = connection.execute(
+                select(runs.c.stop_requested, runs.c.status).where(runs.c.id == run_id)
+            ).first()
+        if row is None:
+            return ""
+        return "stop" if row.stop_requested else "pause" if row.status == "pausing" else ""
 
     def _append(self, connection: Connection, run_id: str, new_events: Sequence[NewEvent]) -> None:
         if not new_events:
@@ -331,7 +337,24 @@ class Store:
         """Asks a run to stop: at once where it waits, after the present step where it runs."""
         if self.set_status(run_id, "stopped", "stopped before it started", only_from=["queued"]):
             return
-        self.set_status(run_id, "stopping", only_from=["running"], stop_requested=True)
+        if self.set_status(run_id, "stopped", "stopped while it was paused", only_from=["paused"]):
+            return
+        going_on: list[Status] = ["running", "pausing"]
+        self.set_status(run_id, "stopping", only_from=going_on, stop_requested=True)
+
+    def request_pause(self, run_id: str) -> bool:
+        """Asks a run to pause: at once where it waits, after the present step where it runs.
+
+        Returns:
+            Whether it waited or ran, or is pausing already.
+        """
+        if self.set_status(run_id, "paused", "paused before it started", only_from=["queued"]):
+            return True
+        return self.set_status(run_id, "pausing", only_from=["running", "pausing"])
+
+    def refuse_pause(self, run_id: str, reason: str) -> bool:
+        """Takes down why a run goes on that was to pause; returns whether it was."""
+        return self.set_status(run_id, "running", reason, only_from=["pausing"])
 
     def mark(self, run_id: str, **marks: Any) -> None:
         """Sets what a person says of a run: name, note, tags, starred or archived."""

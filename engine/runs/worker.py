@@ -80,13 +80,17 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     if not state_files(folder):
         # It begins anew, if it had begun.
         store.forget_after(run.id, 0, 0)
-    outcome = train(run.spec, folder, writer, writer.recorded)
+    outcome = train(run.spec, folder, writer, writer.recorded, writer)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
+    status, note = outcome.status, outcome.note
+    if status == "paused" and store.run(run.id).stop_requested:
+        # A person thought better of it while it was being written.
+        status, note = "stopped", "stopped by hand"
     store.set_status(
         run.id,
-        outcome.status,
-        outcome.note,
+        status,
+        note,
         summary={
             "blend": outcome.blend,
             "best_val_accuracy": outcome.best_val_accuracy,

@@ -4,8 +4,10 @@ import time
 
 from safetensors import SafetensorError
 
+from engine.errors import TrainingError
 from engine.events import Value
 from engine.training import state
+from engine.training.reporter import Pauser
 from engine.training.resume import state_of
 from engine.training.session import Session
 from engine.training.state import reason_of
@@ -44,6 +46,39 @@ def write_state(session: Session) -> str:
     except (OSError, SafetensorError) as error:
         return reason_of(error)
     return ""
+
+
+def pause(session: Session, pauser: Pauser) -> bool:
+    """Writes exactly what a run has come to, so that it can end; returns whether that was done.
+
+    Where it cannot, the run has lost nothing and is to go on.
+    """
+    if session.within is not None:
+        session.within.hold(session.device)
+    try:
+        why_not = write_state(session)
+    except TrainingError as error:
+        why_not = str(error).rstrip(".")
+    if why_not:
+        pauser.refuse_pause(
+            f"The run goes on and was not paused: what it has come to cannot be written "
+            f"({why_not}); free some room, and pause it again."
+        )
+        return False
+    session.outcome.status, session.outcome.note = "paused", _where(session)
+    return True
+
+
+def _where(session: Session) -> str:
+    if session.within is not None:
+        num_steps = session.learner.rates.plan.steps_per_epoch
+        return (
+            f"paused in epoch {session.epoch}, after {session.within.num_steps} of its {num_steps} "
+            "steps"
+        )
+    return (
+        f"paused after epoch {session.epoch}" if session.epoch else "paused before its first step"
+    )
 
 
 def _keep(session: Session) -> None:

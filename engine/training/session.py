@@ -49,19 +49,19 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: finished, or stopped by a person.
+        status: finished, or stopped or paused by a person.
         best_epoch: with the highest validation accuracy, the first of equals; 0 where no epoch was
             completed.
         best_val_accuracy: fraction; None where no epoch was completed.
         seconds: from the first image looked at to the last file written.
         cpu_seconds: that the training process kept processors busy in that time; other processes
             on the machine hardly change it.
-        note: why it ended before its last epoch, if it did.
+        note: why it ended before its last epoch, or where it was paused, if it was.
         blend: metrics of the kept model and its `alpha`, where it is a blend of two others.
         acts_too_late: sentences of the acts that no step was left for.
     """
 
-    status: Literal["finished", "stopped"] = "finished"
+    status: Literal["finished", "stopped", "paused"] = "finished"
     best_epoch: int = 0
     best_val_accuracy: float | None = None
     seconds: float = 0.0

@@ -22,14 +22,14 @@ from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
 from engine.training.feeding import TELLING_IMAGES, Inputs
-from engine.training.keeping import keep_state, keep_within
+from engine.training.keeping import keep_state, keep_within, pause
 from engine.training.layout import blank_images
 from engine.training.loop import Forward, evaluate, train_one_epoch
 from engine.training.metrics import EpochMetrics
 from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
 from engine.training.repeatable import insist_where_possible
-from engine.training.reporter import Reporter, StopTrainingError
+from engine.training.reporter import Pauser, Reporter, StopTrainingError
 from engine.training.resume import acts_ahead, restore
 from engine.training.session import (
     CHECKPOINT_FILE,
@@ -58,7 +58,13 @@ __all__ = [
 
 
 @memory_errors()
-def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Act] = ()) -> Outcome:
+def train(
+    spec: RunSpec,
+    folder: Path,
+    reporter: Reporter,
+    recorded: Sequence[Act] = (),
+    pauser: Pauser | None = None,
+) -> Outcome:
     """Trains a model as its spec says and leaves manifest, best weights and predictions behind.
 
     Where the folder holds a state of the run, it goes on from there.
@@ -69,6 +75,7 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Ac
         reporter: is told of each step and epoch, and says when to stop.
         recorded: acts that took effect before it was interrupted, with their steps; those that a
             state does not know yet take effect at the same steps again.
+        pauser: says whether the run is to pause where it is to stop; None where it never is.
 
     Raises:
         DataError: the images cannot be used.
@@ -80,13 +87,14 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Ac
     try:
         session = _set_up_or_resume(spec, folder, reporter, started, recorded)
     except StopTrainingError:
-        return Outcome("stopped", seconds=time.perf_counter() - started, note="stopped by hand")
+        seconds = time.perf_counter() - started
+        if pauser is not None and pauser.should_pause():
+            # What it had kept is as it was.
+            return Outcome("paused", seconds=seconds, note="paused while it was prepared")
+        return Outcome("stopped", seconds=seconds, note="stopped by hand")
     try:
-        run_epochs(session)
-        blend_and_judge(session)
-    except StopTrainingError:
-        session.outcome.status = "stopped"
-        session.outcome.note = "stopped by hand"
+        while not _trains_to_an_end(session, pauser):
+            pass
     finally:
         session.checkpoint.write()
     if session.outcome.status == "finished" and session.keeper is not None:
@@ -96,6 +104,19 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Ac
     session.outcome.seconds = time.perf_counter() - session.started
     session.outcome.cpu_seconds = time.process_time() - cpu_started
     return session.outcome
+
+
+def _trains_to_an_end(session: Session, pauser: Pauser | None) -> bool:
+    """Returns whether a run has ended or paused; False where it could not pause and is to go on."""
+    try:
+        run_epochs(session)
+        blend_and_judge(session)
+    except StopTrainingError:
+        if pauser is not None and pauser.should_pause():
+            return pause(session, pauser)
+        session.outcome.status = "stopped"
+        session.outcome.note = "stopped by hand"
+    return True
 
 
 def _set_up_or_resume(
@@ -171,7 +192,7 @@ def _run_epoch(session: Session, epoch: int) -> None:
 def _begin(session: Session, epoch: int) -> Inputs | None:
     """Enters an epoch, and returns what it runs on, where that is not pictures."""
     began = time.perf_counter()
-    session.rates_before = session.learner.rates.state()
+    session.rates_before = session.rates_before or session.learner.rates.state()
     inputs = begin_epoch(session, epoch)
     session.rates_before = None
     session.ran_on = "" if inputs is None else inputs.cut.stage or HEAD_ALONE

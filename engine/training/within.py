@@ -88,6 +88,10 @@ class Within:
             },
         )
 
+    def hold(self, device: torch.device) -> None:
+        """Takes down where the random numbers are, so that it can be taken up from there."""
+        self.random = self.random or random_state(device)
+
     def draw_on(self) -> None:
         """Sets the random numbers to where the epoch left them, if it is being taken up."""
         if self.random is not None:

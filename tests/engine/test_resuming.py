@@ -179,7 +179,7 @@ def test_only_what_ended_before_its_time_can_be_resumed(tiny_folder: Path) -> No
     store = Store()
     run = trained(store, tiny_spec(tiny_folder, {"training.epochs": 1}))
     assert not store.reopen(run.id)
-    assert "is finished; only a run that was stopped, interrupted or failed" in refusal(
+    assert "is finished; only a run that was paused, stopped, interrupted or failed" in refusal(
         thaw("resume", run.id)
     )
 
