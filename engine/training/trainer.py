@@ -162,9 +162,23 @@ def run_epochs(session: Session) -> None:
 
 
 def _is_over(session: Session, epoch: int) -> bool:
-    """Returns whether a run that has completed an epoch is to stop early, and notes why."""
+    """Returns whether a run that has completed an epoch is to end there, and notes why."""
+    if not 1 <= epoch < session.spec.training.epochs:
+        return False
+    return _learns_no_more(session, epoch) or _has_no_more_time(session)
+
+
+def _has_no_more_time(session: Session) -> bool:
+    minutes = session.spec.training.max_minutes
+    if not minutes or session.trained_seconds < 60 * minutes:
+        return False
+    session.outcome.note = f"stopped after {minutes:g} minute{'s'[: minutes != 1]}, as asked"
+    return True
+
+
+def _learns_no_more(session: Session, epoch: int) -> bool:
     spec = session.spec.training
-    if not spec.early_stopping or not 1 <= epoch < spec.epochs:
+    if not spec.early_stopping:
         return False
     # A phase that has just begun is given its time.
     phase_start = phase_at(session.learner.rates.plan.phases, epoch).start_epoch

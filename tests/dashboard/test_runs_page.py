@@ -144,6 +144,10 @@ def test_waiting_runs_are_reordered_stopped_and_resumed(
     click(tick(page, "Stopped"), "Resume")
     assert store.run(three[1].id).status == "queued"
     assert "supervisor" in started
+    click(tick(page, "Stopped"), "Pause")
+    assert store.run(three[1].id).status == "paused"
+    click(tick(page, "Stopped"), "Resume")
+    assert store.run(three[1].id).status == "queued"
 
 
 def test_the_settings_of_a_run_fill_the_train_page(store: Store, three: list[Run]) -> None:
