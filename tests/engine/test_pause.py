@@ -314,7 +314,7 @@ def test_a_process_that_is_paused_ends_and_another_goes_on(store: Store, tiny_fo
     with finish(store) as process:
         wait_for(lambda: len(store.epochs(run.id)) >= 2, 90, "two epochs")
         store.request_pause(run.id)
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     paused = store.run(run.id)
     assert paused.status == "paused"
     assert paused.reason.startswith("paused ")
@@ -323,10 +323,10 @@ def test_a_process_that_is_paused_ends_and_another_goes_on(store: Store, tiny_fo
     assert state_files(run_folder(run.id))
     assert store.reopen(run.id)
     with finish(store) as process:
-        assert process.wait(180) == 0
+        assert process.wait(600) == 0
     [whole] = store.add_runs([("whole", spec)])
     with finish(store) as process:
-        assert process.wait(180) == 0
+        assert process.wait(600) == 0
     assert [store.run(one.id).status for one in (run, whole)] == ["finished", "finished"]
     for kind in ("step", "epoch"):
         assert metrics(store, run, kind) == metrics(store, whole, kind)
