@@ -166,6 +166,8 @@ class RunView {
     if (event.kind === "status") {
       this.status = values.status;
       this.reason = values.reason || "";
+      // The time between is no part of how fast it is.
+      if (this.status === "queued") this.firstStep = null;
       return [];
     }
     if (event.kind === "progress" && values.task === "features") {

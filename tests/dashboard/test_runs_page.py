@@ -65,7 +65,8 @@ def test_all_runs_are_listed_the_newest_first(three: list[Run]) -> None:
         ),
         (
             "Waiting",
-            {"Compare", "Show the curves", "Use its settings", "Stop", "Start next", "Star"},
+            {"Compare", "Show the curves", "Use its settings", "Stop", "Pause", "Start next"}
+            | {"Star"},
         ),
     ],
 )
