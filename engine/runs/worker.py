@@ -87,20 +87,19 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     if status == "paused" and store.run(run.id).stop_requested:
         # A person thought better of it while it was being written.
         status, note = "stopped", "stopped by hand"
-    store.set_status(
-        run.id,
-        status,
-        note,
-        summary={
-            "blend": outcome.blend,
-            "best_val_accuracy": outcome.best_val_accuracy,
-            "best_epoch": outcome.best_epoch,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
-            "acts_too_late": list(outcome.acts_too_late),
-            "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
-        },
-    )
+    summary = {
+        "blend": outcome.blend,
+        "best_val_accuracy": outcome.best_val_accuracy,
+        "best_epoch": outcome.best_epoch,
+        "seconds": outcome.seconds,
+        "cpu_seconds": outcome.cpu_seconds,
+        "acts_too_late": list(outcome.acts_too_late),
+        "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
+    }
+    if not outcome.best_epoch and state_files(folder):
+        # It ended while it was prepared, and what it had come to before still holds.
+        summary = {}
+    store.set_status(run.id, status, note, summary=summary)
 
 
 def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:

@@ -26,20 +26,30 @@ def all_faults(moments: int) -> dict[str, Fault]:
         )
         for name in faults.STRATEGIES
     }
-    return killed | {
-        "worker killed in the middle of a write": faults.killed_in_a_write,
-        "dashboard killed": faults.dashboard_killed,
-        "dashboard, supervisor and worker killed": faults.everything_killed,
-        "supervisor killed": faults.supervisor_killed,
-        "trainer killed, its helpers orphaned": faults.helpers_orphaned,
-        "helper that decodes pictures killed": faults.loader_killed,
-        "database locked for 10 s": faults.store_locked,
-        "no room on the disk": faults.disk_full,
-        "images removed while training": faults.data_removed,
-        "newest state damaged": faults.checkpoint_damaged,
-        "process number used by a stranger": faults.stranger_with_its_number,
-        "five who read and write beside the run": faults.many_writers,
+    paused: dict[str, Fault] = {
+        f"run paused at {moments} random moments, {name}": partial(
+            faults.paused_at_random, strategy=name, moments=moments
+        )
+        for name in faults.STRATEGIES
     }
+    return (
+        killed
+        | paused
+        | {
+            "worker killed in the middle of a write": faults.killed_in_a_write,
+            "dashboard killed": faults.dashboard_killed,
+            "dashboard, supervisor and worker killed": faults.everything_killed,
+            "supervisor killed": faults.supervisor_killed,
+            "trainer killed, its helpers orphaned": faults.helpers_orphaned,
+            "helper that decodes pictures killed": faults.loader_killed,
+            "database locked for 10 s": faults.store_locked,
+            "no room on the disk": faults.disk_full,
+            "images removed while training": faults.data_removed,
+            "newest state damaged": faults.checkpoint_damaged,
+            "process number used by a stranger": faults.stranger_with_its_number,
+            "five who read and write beside the run": faults.many_writers,
+        }
+    )
 
 
 def main() -> int:
