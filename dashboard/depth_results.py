@@ -9,11 +9,13 @@ from dashboard.frontier_charts import (
     depth_seconds_figure,
 )
 from dashboard.runs import duration, plain, store
+from engine.events import WORKING
 from engine.insight.frontier import Frontier, frontier
 from engine.runs.queue import tend
 from engine.runs.store import Run
 
 UNDONE = ("failed", "interrupted", "stopped")
+PAUSED = "paused"
 
 
 def depth_results(page: str, group_id: str, was_active: bool) -> None:
@@ -42,10 +44,10 @@ def depth_results(page: str, group_id: str, was_active: bool) -> None:
 
 def _progress(page: str, found: Frontier) -> None:
     runs = found.runs
-    ended = [run for run in runs if not run.is_active]
+    ended = [run for run in runs if not run.is_active and run.status != PAUSED]
     text = f"{len(ended)} of {len(runs)} runs have ended"
     if not found.is_active:
-        st.progress(1.0, text=text)
+        st.progress(len(ended) / len(runs), text=text)
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.progress(len(ended) / len(runs), text=f"{text}{_going_on(found)}")
@@ -66,18 +68,25 @@ def _progress(page: str, found: Frontier) -> None:
 def _going_on(found: Frontier) -> str:
     """Returns what goes on at the moment, in words; empty where everything waits."""
     reports = [one for point in found.points for one in point.reports]
-    working = [one for one in reports if one.run.status in ("running", "stopping")]
+    working = [one for one in reports if one.run.status in WORKING]
     if not working:
         return " · waiting to start"
     told = (
         f"{plain(one.run.name)}, epoch {min(len(one.epochs) + 1, one.run.spec.training.epochs)} of "
-        f"{one.run.spec.training.epochs}" + (", stopping" if one.run.status == "stopping" else "")
+        f"{one.run.spec.training.epochs}"
+        + ("" if one.run.status == "running" else f", {one.run.status}")
         for one in working
     )
     return " · " + "; ".join(told)
 
 
 def _say_undone(found: Frontier) -> None:
+    if paused := [run for run in found.runs if run.status == PAUSED]:
+        st.info(
+            f"{_count(paused)} paused: resume on the Live page, or with `thaw resume`, and the "
+            "frontier goes on.",
+            icon=":material/pause_circle:",
+        )
     undone = [run for run in found.runs if run.status in UNDONE]
     if not undone:
         return

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.data_summary import DataSummary
 from dashboard.runs import duration, store
 from dashboard.strategy_choice import in_sentence
+from engine.events import ACTIVE
 from engine.models.catalogue import BackboneRecord, backbone_record, head_parameters
 from engine.runs.queue import enqueue
 from engine.spec import RunSpec
@@ -130,7 +131,7 @@ def _wait_for_speed(
 
 
 def _show_busy() -> None:
-    active = store().all_runs(("queued", "running", "stopping"))
+    active = store().all_runs(ACTIVE)
     if active:
         count = f"{len(active)} run{'s are' if len(active) != 1 else ' is'}"
         st.caption(f"{count} going on or waiting; a new one queues behind and starts by itself.")

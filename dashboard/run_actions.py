@@ -45,7 +45,9 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     starred = [run for run in kept + active if run.starred]
     away = [run for run in kept if run.archived]
     here = [run for run in kept if not run.archived]
+    pausable = [run for run in active if run.status in ("queued", "running")]
     _button(page, "Stop", "stop", active, store().request_stop)
+    _button(page, "Pause", "pause", pausable, store().request_pause)
     _button(page, "Start next", "vertical_align_top", waiting, store().put_first)
     _button(page, "Resume", "resume", resumable, lambda run_id: resume(store(), run_id))
     _button(page, "Try again", "refresh", kept, _retry)

@@ -62,8 +62,12 @@ FIRST = (
 )
 # A text of which the spec lists no choices needs a list of its own here to be on offer.
 TEXTS = ("strategy.name", "model.backbone")
-# They are there for what a run costs, not for what comes of it, and exclude each other.
-COSTS_ALONE = ("training.gradient_checkpointing", "training.compile")
+# They are there for what a run costs, not for what comes of it; the first two exclude each other.
+COSTS_ALONE = (
+    "training.gradient_checkpointing",
+    "training.compile",
+    "training.max_minutes",
+)
 
 
 def _is_offered(path: str) -> bool:

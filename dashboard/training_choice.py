@@ -12,6 +12,7 @@ from engine.strategies import Strategy
 BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256)
 PARTS = (1, 2, 4, 8, 16, 32, 64)
 CLIP_NORMS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+MINUTES = (0.0, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 240.0, 480.0)
 EMA_DECAYS = (0.0, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
@@ -22,7 +23,13 @@ def length_section(page: str) -> dict[str, Any]:
         epochs = number_slider(page, "training.epochs", high=100)
     with right:
         batch_size = int(grid_slider(page, "training.batch_size", BATCH_SIZES, text=str))
-    return {"epochs": epochs, "batch_size": batch_size}
+    with left:
+        minutes = grid_slider(page, "training.max_minutes", MINUTES, text=_minutes)
+    return {"epochs": epochs, "batch_size": batch_size, "max_minutes": minutes}
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:g}" if minutes else "no limit"
 
 
 def batch_norm_section(page: str, strategies: Sequence[Strategy]) -> dict[str, Any]:

@@ -5,15 +5,27 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 Kind = Literal["status", "progress", "step", "epoch", "phase", "act"]
-Status = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
+Status = Literal[
+    "queued",
+    "running",
+    "stopping",
+    "pausing",
+    "paused",
+    "stopped",
+    "finished",
+    "failed",
+    "interrupted",
+]
+# What a person wants of a run that goes on; nothing where it is to go on.
+Wish = Literal["", "stop", "pause"]
 Value = float | int | str | None
 
 # Values of progress events that are a sentence for the person: what befell a run, and what it does.
 NOTES = ("state_note", "memory_note")
 
-ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping")
-WORKING: tuple[Status, ...] = ("running", "stopping")
-RESUMABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
+ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping", "pausing")
+WORKING: tuple[Status, ...] = ("running", "stopping", "pausing")
+RESUMABLE: tuple[Status, ...] = ("paused", "stopped", "interrupted", "failed")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ PAGE = "live"
 
 
 def main() -> None:
-    """Shows the runs in the address, or those that go on now, or the last that were launched."""
+    """Shows the runs in the address, or those that go on or are paused, or the last launched."""
     st.title("Live")
     all_runs = store().all_runs()
     if not all_runs:
@@ -30,6 +30,8 @@ def main() -> None:
         return
     if wanted.stop:
         store().request_stop(wanted.stop)
+    if wanted.pause:
+        store().request_pause(wanted.pause)
     if wanted.resume:
         resume(store(), wanted.resume)
     for one in wanted.acts:
@@ -44,9 +46,9 @@ def _warn(error: ThawError) -> None:
 
 
 def _default_runs(all_runs: list[Run]) -> list[Run]:
-    active = [run for run in all_runs if run.is_active]
-    if active:
-        return active[::-1]
+    unended = [run for run in all_runs if run.is_active or run.status == "paused"]
+    if unended:
+        return unended[::-1]
     return [run for run in all_runs if run.group_id == all_runs[0].group_id][::-1]
 
 

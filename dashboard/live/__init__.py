@@ -50,11 +50,13 @@ class Asked:
 
     Attributes:
         stop: id of a run that is to stop.
+        pause: id of a run that is to pause.
         resume: id of a run that is to go on.
         acts: changes in runs that go on, in order.
     """
 
     stop: str | None = None
+    pause: str | None = None
     resume: str | None = None
     acts: tuple[AskedAct, ...] = ()
 
@@ -89,10 +91,11 @@ def live_charts(run_ids: Sequence[str], follow: bool) -> Asked:
         key="live-charts",
         data={"runs": list(run_ids), "follow": follow},
         on_stop_change=lambda: None,
+        on_pause_change=lambda: None,
         on_resume_change=lambda: None,
         on_act_change=lambda: None,
     )
-    return Asked(result.stop, result.resume, _not_heard_before(result.act))
+    return Asked(result.stop, result.pause, result.resume, _not_heard_before(result.act))
 
 
 def _not_heard_before(sent: dict[str, Any] | None) -> tuple[AskedAct, ...]:

@@ -21,8 +21,8 @@ const CLOCK_MS = 1500;
 const DRAWN_KEPT = 2000;
 // Places on an act's line at which the pointer finds its sentence, as shares of the chart's height.
 const MARK_HEIGHTS = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((eighth) => eighth / 8);
-const ACTIVE = new Set(["queued", "running", "stopping"]);
-const RESUMABLE = new Set(["stopped", "interrupted", "failed"]);
+const ACTIVE = new Set(["queued", "running", "stopping", "pausing"]);
+const RESUMABLE = new Set(["paused", "stopped", "interrupted", "failed"]);
 
 const CHARTS = [
   { key: "loss", title: "Loss", hint: "thick: validation, thin: training", y: "cross-entropy" },
@@ -88,7 +88,7 @@ function pathThrough(xs, ys) {
 }
 
 class RunView {
-  constructor(card, onStop, onResume, onAct) {
+  constructor(card, onStop, onPause, onResume, onAct) {
     Object.assign(this, card);
     this.seq = 0;
     this.status = "queued";
@@ -107,10 +107,10 @@ class RunView {
     this.ratesTold = new Set();
     this.acts = [];
     this.stageBar = new StageBar(card, onAct);
-    this.build(onStop, onResume);
+    this.build(onStop, onPause, onResume);
   }
 
-  build(onStop, onResume) {
+  build(onStop, onPause, onResume) {
     this.root = element("section", "thaw-card");
     this.root.style.setProperty("--thaw-run", this.colour);
     this.root.dataset.run = this.id;
@@ -137,16 +137,28 @@ class RunView {
       this.stop.textContent = "Stopping…";
       onStop(this.id);
     };
+    this.pause = element("button", "thaw-stop thaw-resume", "Pause");
+    this.pause.type = "button";
+    this.pause.setAttribute("aria-label", `Pause ${this.label}`);
+    this.pause.title = "Frees the machine after the present step; Resume goes on with the next one.";
+    this.pause.onclick = () => {
+      // Told before the answer comes: the store says the same within a moment.
+      if (this.status === "running") this.status = "pausing";
+      this.render();
+      onPause(this.id);
+    };
     this.resume = element("button", "thaw-stop thaw-resume", "Resume");
     this.resume.type = "button";
     this.resume.setAttribute("aria-label", `Resume ${this.label}`);
-    this.resume.title = "Goes on after its last epoch, to the same numbers as if it had not ended.";
+    this.resume.title = "Goes on after the last step that it kept, to the same numbers as if it had not ended.";
     this.resume.onclick = () => {
       this.resume.disabled = true;
       this.resume.textContent = "Resuming…";
       onResume(this.id);
     };
-    foot.append(this.bestText, this.stop, this.resume);
+    const buttons = element("span", "thaw-buttons");
+    buttons.append(this.pause, this.stop, this.resume);
+    foot.append(this.bestText, buttons);
     this.root.append(head, this.bar, this.stageBar.root, this.line, this.actLine, this.noteLine, foot);
   }
 
@@ -156,6 +168,8 @@ class RunView {
     if (event.kind === "status") {
       this.status = values.status;
       this.reason = values.reason || "";
+      // The time between is no part of how fast it is.
+      if (this.status === "queued") this.firstStep = null;
       return [];
     }
     if (event.kind === "progress" && values.task === "features") {
@@ -244,7 +258,7 @@ class RunView {
   }
 
   describe() {
-    if (this.reason) return this.reason;
+    if (this.reason && !ACTIVE.has(this.status)) return this.reason;
     if (this.status === "queued") return "Waiting for its turn; it starts by itself.";
     if (!this.epoch) return this.task ? `${this.task}…` : "Starting…";
     const parts = [`epoch ${this.epoch} of ${this.epochs}`];
@@ -252,6 +266,8 @@ class RunView {
     const left = this.secondsLeft();
     if (left !== null && this.status === "running") parts.push(`${duration(left)} left`);
     if (this.task && ACTIVE.has(this.status)) parts.push(this.task);
+    // Why it goes on though it was to pause.
+    if (this.reason) parts.push(this.reason);
     return parts.join(" · ");
   }
 
@@ -276,10 +292,16 @@ class RunView {
     this.noteLine.title = this.notes.join("\n");
     this.stageBar.render(this.status);
     this.stop.hidden = !active;
+    this.pause.hidden = !active || this.status === "stopping";
+    this.pause.disabled = this.status === "pausing";
+    setText(this.pause, this.status === "pausing" ? "Pausing…" : "Pause");
     this.resume.hidden = !RESUMABLE.has(this.status);
     if (active) {
       this.resume.disabled = false;
       setText(this.resume, "Resume");
+    } else {
+      this.stop.disabled = false;
+      setText(this.stop, "Stop");
     }
     if (this.status === "stopping") {
       this.stop.disabled = true;
@@ -615,6 +637,7 @@ class Live {
     this.cardsAt = -Infinity;
     this.root.thawDrawn = [];
     this.onStop = () => {};
+    this.onPause = () => {};
     this.onResume = () => {};
     this.onAct = () => {};
     // Tells this page from others, and its acts from each other.
@@ -723,6 +746,7 @@ class Live {
       const run = new RunView(
         card,
         (id) => this.onStop(id),
+        (id) => this.onPause(id),
         (id) => this.onResume(id),
         (act) => this.ask(run, act),
       );
@@ -832,6 +856,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     instances.set(parentElement, live);
   }
   live.onStop = (id) => setTriggerValue("stop", id);
+  live.onPause = (id) => setTriggerValue("pause", id);
   live.onResume = (id) => setTriggerValue("resume", id);
   live.onAct = (asked) => setTriggerValue("act", asked);
   live.show(data);

@@ -51,9 +51,13 @@ COMMANDS = {
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
+    "pause": Command(
+        "runs",
+        "Pause a run after its present step and free the machine; `thaw resume` goes on there.",
+    ),
     "resume": Command(
         "runs",
-        "Take a run up again that was stopped, interrupted or failed, and follow it to its end.",
+        "Take a run up again that was paused, stopped, interrupted or failed, and follow it.",
     ),
     "retry": Command(
         "runs",

@@ -149,21 +149,47 @@ def stop(run: RunArgument, json_output: JsonOption = False) -> None:
     store = Store()
     tend(store)
     found = store.run(run)
-    if found.is_active:
+    unended = found.is_active or found.status == "paused"
+    if unended:
         store.request_stop(found.id)
     if json_output:
         print_json({"run_id": found.id, "status": store.run(found.id).status})
-    elif not found.is_active:
+    elif not unended:
         console.print(f"Run {found.id} has already ended: {found.status}.")
     else:
         console.print(f"Run {found.id} was asked to stop.")
 
 
 @app.command()
-def resume(run: RunArgument, json_output: JsonOption = False) -> None:
-    """Take a run up again that was stopped, interrupted or failed, and follow it to its end.
+def pause(run: RunArgument, json_output: JsonOption = False) -> None:
+    """Pause a run after its present step and free the machine; `thaw resume` goes on there.
 
-    It goes on after the last epoch that it kept, to the same numbers as if it had never ended.
+    It goes on with the next step, to the same numbers as if it had not been paused.
+
+    Example: `thaw pause 3f9a2c1b`
+    """
+    store = Store()
+    tend(store)
+    found = store.run(run)
+    if not store.request_pause(found.id):
+        raise SpecError(
+            f"Run {found.id} is {store.run(found.id).status}; only a run that waits or goes on can "
+            "be paused."
+        )
+    status = store.run(found.id).status
+    if json_output:
+        print_json({"run_id": found.id, "status": status})
+    elif status == "paused":
+        console.print(f"Run {found.id} is paused; it does not start until it is resumed.")
+    else:
+        console.print(f"Run {found.id} was asked to pause.")
+
+
+@app.command()
+def resume(run: RunArgument, json_output: JsonOption = False) -> None:
+    """Take a run up again that was paused, stopped, interrupted or failed, and follow it.
+
+    It goes on after the last step that it kept, to the same numbers as if it had never ended.
 
     Example: `thaw resume 3f9a2c1b`
     """
@@ -172,8 +198,8 @@ def resume(run: RunArgument, json_output: JsonOption = False) -> None:
     found = store.run(run)
     if not resume_run(store, found.id):
         raise SpecError(
-            f"Run {found.id} is {store.run(found.id).status}; only a run that was stopped, "
-            "interrupted or failed can be resumed."
+            f"Run {found.id} is {store.run(found.id).status}; only a run that was paused, "
+            "stopped, interrupted or failed can be resumed."
         )
     ended = follow(store, store.run(found.id), quiet=json_output)
     if json_output:

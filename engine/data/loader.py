@@ -126,9 +126,10 @@ class EpochBatches(Sampler[list[Draw]]):
         self.seed = seed
         self.shuffle = shuffle
         self.epoch = 1
+        self.skip = 0
 
     def __len__(self) -> int:
-        """Number of batches in an epoch."""
+        """Number of batches in an epoch, those that are skipped counted in."""
         return num_batches(self.num_items, self.batch_size)
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -137,7 +138,7 @@ class EpochBatches(Sampler[list[Draw]]):
             yield [(self.epoch, position) for position in positions.tolist()]
 
     def positions(self) -> list[np.ndarray]:
-        """Returns the positions of each batch of the current `epoch`."""
+        """Returns the positions of each batch of the current `epoch` but the first `skip`."""
         order = np.arange(self.num_items)
         if self.shuffle:
             random = np.random.default_rng([self.seed, self.epoch])
@@ -146,7 +147,7 @@ class EpochBatches(Sampler[list[Draw]]):
                 if self.chances_N is None
                 else random.choice(self.num_items, size=self.num_items, p=self.chances_N)
             )
-        return np.array_split(order, len(self))
+        return np.array_split(order, len(self))[self.skip :]
 
 
 def picture_loader(

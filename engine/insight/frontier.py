@@ -22,7 +22,9 @@ from engine.spec import RunSpec
 _TELLING: tuple[Status, ...] = (
     "running",
     "stopping",
+    "pausing",
     "queued",
+    "paused",
     "failed",
     "interrupted",
     "stopped",

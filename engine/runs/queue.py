@@ -66,7 +66,7 @@ def enqueue(store: Store, named_specs: Sequence[tuple[str, RunSpec]]) -> list[Ru
 def resume(store: Store, run_id: str) -> bool:
     """Puts a run that ended before its time in the queue again; returns whether it was one.
 
-    It goes on after the last epoch that it kept, or from its beginning where there is none.
+    It goes on after the last step that it kept, or from its beginning where there is none.
     """
     again = store.reopen(run_id)
     if again:

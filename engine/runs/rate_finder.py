@@ -24,7 +24,7 @@ EDITION = 1
 # What a range test does not read: it sets the rates itself, and ends before any of this counts.
 _RATES = ("lr", "backbone_lr", "schedule", "warmup", "decay_rate", "decay_steps", "staircase")
 _DROPS = ("drop_factor", "drop_every", "patience")
-_TRAINING = ("early_stopping", "ema_decay")
+_TRAINING = ("early_stopping", "max_minutes", "ema_decay")
 
 
 @dataclass(frozen=True)

@@ -116,13 +116,14 @@ def make_pruner(spec: SearchSpec) -> optuna.pruners.BasePruner:
 
 @dataclass
 class _Followed:
-    """A trial whose run goes on: its run, the last event seen, the best accuracy so far."""
+    """A trial whose run has not ended: its run, the last event seen, the accuracies so far."""
 
     trial: optuna.Trial
     run_id: str
     seen: int = 0
     accuracies: dict[int, float] = field(default_factory=dict)
     seconds: float | None = None
+    is_paused: bool = False
 
 
 class Driver:
@@ -167,7 +168,7 @@ class Driver:
     def _fill(self) -> None:
         """Asks for as many trials as may run at once, while there are any left."""
         while (
-            len(self._followed) < self._num_slots
+            sum(not one.is_paused for one in self._followed) < self._num_slots
             and self._num_asked < self._spec.num_trials
             and self._failures < FAILURES
         ):
@@ -252,7 +253,9 @@ class Driver:
             one.seen = event.seq
             if event.kind == "epoch":
                 self._report(one, event)
-        if run.is_active:
+        # One that is paused waits for a person, and others are tried meanwhile.
+        one.is_paused = run.status == "paused"
+        if run.is_active or one.is_paused:
             if len(one.accuracies) > num_before and one.trial.should_prune():
                 one.trial.set_user_attr(PRUNE, True)
                 self._store.request_stop(run.id)

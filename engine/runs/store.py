@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from engine.errors import RunNotFoundError, SpecError
-from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value
+from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value, Wish
 from engine.runs.database import database_url, open_database, writing
 from engine.runs.tables import acts, events, runs
 from engine.spec import Act, RunSpec
@@ -43,7 +43,8 @@ class Run:
         id: eight hexadecimal digits.
         name: what a person reads.
         status: see events.Status.
-        reason: why it failed, stopped or was interrupted, in one sentence; else empty.
+        reason: why it failed, stopped, paused or was interrupted, or why it could not pause, in one
+            sentence; else empty.
         spec_json: the RunSpec as JSON.
         summary: facts and results so far, such as `best_val_accuracy` (fraction) and `seconds`.
         group_id: shared by runs that were launched together.
@@ -238,17 +239,19 @@ class Store:
         with self.engine.connect() as connection:
             return [_to_event(row) for row in connection.execute(query)]
 
-    def append(self, run_id: str, new_events: Sequence[NewEvent]) -> bool:
-        """Appends events in one transaction, beats, and returns whether the run is to stop.
+    def append(self, run_id: str, new_events: Sequence[NewEvent]) -> Wish:
+        """Appends events in one transaction, beats, and returns what the run is to do.
 
-        That is so where a person asked for it, and where the run was given up for dead.
+        It is to stop where a person asked for it, and where the run was given up for dead.
         """
         query = select(runs.c.stop_requested, runs.c.status).where(runs.c.id == run_id)
         with writing(self.engine) as connection:
             self._append(connection, run_id, new_events)
             connection.execute(update(runs).where(runs.c.id == run_id).values(beat_at=time.time()))
             row = connection.execute(query).first()
-        return row is None or bool(row.stop_requested) or row.status not in ACTIVE
+        if row is None or row.stop_requested or row.status not in ACTIVE:
+            return "stop"
+        return "pause" if row.status == "pausing" else ""
 
     def _append(self, connection: Connection, run_id: str, new_events: Sequence[NewEvent]) -> None:
         if not new_events:
@@ -336,7 +339,24 @@ class Store:
         """Asks a run to stop: at once where it waits, after the present step where it runs."""
         if self.set_status(run_id, "stopped", "stopped before it started", only_from=["queued"]):
             return
-        self.set_status(run_id, "stopping", only_from=["running"], stop_requested=True)
+        if self.set_status(run_id, "stopped", "stopped while it was paused", only_from=["paused"]):
+            return
+        going_on: list[Status] = ["running", "pausing"]
+        self.set_status(run_id, "stopping", only_from=going_on, stop_requested=True)
+
+    def request_pause(self, run_id: str) -> bool:
+        """Asks a run to pause: at once where it waits, after the present step where it runs.
+
+        Returns:
+            Whether it waited or ran, or is pausing already.
+        """
+        if self.set_status(run_id, "paused", "paused before it started", only_from=["queued"]):
+            return True
+        return self.set_status(run_id, "pausing", only_from=["running", "pausing"])
+
+    def refuse_pause(self, run_id: str, reason: str) -> bool:
+        """Takes down why a run goes on that was to pause; returns whether it was."""
+        return self.set_status(run_id, "running", reason, only_from=["pausing"])
 
     def mark(self, run_id: str, **marks: Any) -> None:
         """Sets what a person says of a run: name, note, tags, starred or archived."""
@@ -409,10 +429,17 @@ class Store:
             beat_at=None,
         )
 
-    def forget_after(self, run_id: str, step: int) -> None:
-        """Removes the events of a run that tell of what comes after a step: it is done again."""
+    def forget_after(self, run_id: str, step: int, epoch: int) -> None:
+        """Removes the events of a run that tell of what is done again.
+
+        Args:
+            run_id: the run.
+            step: the last that is not.
+            epoch: likewise; after the last step of one it may still have to be judged.
+        """
         later = or_(
-            and_(events.c.kind.in_(("step", "epoch", "act")), events.c.step > step),
+            and_(events.c.kind.in_(("step", "act")), events.c.step > step),
+            and_(events.c.kind == "epoch", events.c.epoch > epoch),
             # A phase is told of with the number of steps before it.
             and_(events.c.kind == "phase", events.c.step >= step),
         )

@@ -41,7 +41,7 @@ class SummaryWriter(EventWriter):
         if values.get("task") == RESUMED:
             # What was told of later steps is about to be told again.
             if step:
-                patiently(lambda: self._store.forget_after(self._run_id, step))
+                patiently(lambda: self._store.forget_after(self._run_id, step, epoch))
             else:
                 self.begin_anew()
         if values.get("task") in TELLING:
@@ -55,7 +55,7 @@ class SummaryWriter(EventWriter):
 
     def begin_anew(self) -> None:
         """Forgets what was told of steps that are about to be done again, which are all."""
-        patiently(lambda: self._store.forget_after(self._run_id, 0))
+        patiently(lambda: self._store.forget_after(self._run_id, 0, 0))
         if self._memory_notes:
             self._memory_notes = []
             self._summarise({"memory_notes": []})
@@ -106,9 +106,13 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     if not state_files(folder):
         # If it had begun.
         writer.begin_anew()
-    outcome = train(run.spec, folder, writer, writer.recorded)
+    outcome = train(run.spec, folder, writer, writer.recorded, writer)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
+    status, note = outcome.status, outcome.note
+    if status == "paused" and store.run(run.id).stop_requested:
+        # A person thought better of it while it was being written.
+        status, note = "stopped", "stopped by hand"
     summary = {
         "blend": outcome.blend,
         "best_val_accuracy": outcome.best_val_accuracy,
@@ -118,7 +122,10 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
         "acts_too_late": list(outcome.acts_too_late),
         "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
     }
-    patiently(lambda: store.set_status(run.id, outcome.status, outcome.note, summary=summary))
+    if not outcome.best_epoch and state_files(folder):
+        # It ended while it was prepared, and what it had come to before still holds.
+        summary = {}
+    patiently(lambda: store.set_status(run.id, status, note, summary=summary))
 
 
 def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:

@@ -56,6 +56,8 @@ class EventWriter:
         self._run_id = run_id
         self._events: queue.SimpleQueue[NewEvent | None] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._pause = threading.Event()
+        self._asking = threading.Lock()
         self._acts: queue.SimpleQueue[Act] = queue.SimpleQueue()
         self._acts_seen = acts_seen
         for act in again:
@@ -75,8 +77,19 @@ class EventWriter:
         self._events.put((time.time(), kind, epoch, step, values))
 
     def should_stop(self) -> bool:
-        """Returns whether a person asked the run to stop."""
-        return self._stop.is_set()
+        """Returns whether a person asked the run to stop, or to pause."""
+        return self._stop.is_set() or self._pause.is_set()
+
+    def should_pause(self) -> bool:
+        """Returns whether a person asked the run to pause, and not to stop."""
+        return self._pause.is_set() and not self._stop.is_set()
+
+    def refuse_pause(self, sentence: str) -> None:
+        """Tells why the run goes on, and takes the pause for not asked."""
+        # What was read before that is not to be heard after it.
+        with self._asking:
+            patiently(lambda: self._store.refuse_pause(self._run_id, sentence))
+            self._pause.clear()
 
     def request_stop(self) -> None:
         """Makes training stop after the present step."""
@@ -106,13 +119,20 @@ class EventWriter:
         try:
             while open_ended:
                 batch, open_ended = self._next_batch()
-                if patiently(partial(self._store.append, self._run_id, batch)):
-                    self._stop.set()
+                self._append(batch)
                 for number, act in self._store.acts(self._run_id, self._acts_seen):
                     self._acts_seen = number
                     self._acts.put(act)
         except Exception as error:
             self._error = error
+
+    def _append(self, batch: list[NewEvent]) -> None:
+        with self._asking:
+            wish = patiently(partial(self._store.append, self._run_id, batch))
+            if wish == "stop":
+                self._stop.set()
+            elif wish == "pause":
+                self._pause.set()
 
     def _next_batch(self) -> tuple[list[NewEvent], bool]:
         """Returns the events that have come, after at most BEAT_SECONDS, and whether more may."""

@@ -120,3 +120,10 @@ class TrainingSpec(Part):
         "early. The best epoch is kept either way.",
         json_schema_extra=about("Early stopping", "epochs"),
     )
+    max_minutes: Annotated[float, Field(ge=0.0, le=100_000.0)] = Field(
+        0.0,
+        description="End after the first epoch that ends past so many minutes of training, from "
+        "the first epoch on and over all resumes; 0 sets no limit. Learning rates are planned for "
+        "all epochs, and the best epoch is kept.",
+        json_schema_extra=about("Time limit", "minutes"),
+    )

@@ -13,6 +13,7 @@ from engine.training.interpolate import ALPHAS, blend, interpolation_curve
 from engine.training.loop import evaluate
 from engine.training.metrics import EpochMetrics
 from engine.training.predictions import Predictions
+from engine.training.reporter import StopTrainingError
 from engine.training.session import Session
 
 
@@ -54,7 +55,12 @@ def blend_and_judge(session: Session) -> None:
     )
     save_curve(session.folder, curve, alpha)
     session.judged.load_state_dict(blend(start, end, alpha))
-    logits_NK, metrics = _judge(session, session.judged, epoch)
+    try:
+        logits_NK, metrics = _judge(session, session.judged, epoch)
+    except StopTrainingError:
+        # What the run has come to is its end, of which all this can be done again.
+        session.judged.load_state_dict(end)
+        raise
     accuracy = metrics["val/accuracy"]
     header = CheckpointHeader.of(
         session.spec, session.manifest.classes, epoch, accuracy, session.feed.scale

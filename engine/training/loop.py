@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
@@ -74,6 +75,20 @@ class StepLog:
     def restart(self, now: float) -> None:
         """Forgets the steps counted so far; the clock starts at `now` (perf_counter seconds)."""
         self._loss, self._correct, self._images, self._started = 0.0, 0, 0, now
+
+    def state(self) -> dict[str, Any]:
+        """Returns the steps counted so far, as plain data for JSON."""
+        return {
+            "loss": self._loss,
+            "correct": self._correct,
+            "images": self._images,
+            "seconds": time.perf_counter() - self._started,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state` gave."""
+        self._loss, self._correct, self._images = state["loss"], state["correct"], state["images"]
+        self._started = time.perf_counter() - state["seconds"]
 
 
 @dataclass
@@ -191,6 +206,8 @@ def train_one_epoch(
     metrics: EpochMetrics,
     log: StepLog,
     before_step: Callable[[int], None],
+    after_step: Callable[[int], None],
+    skip: int = 0,
 ) -> None:
     """Takes one optimiser step a batch.
 
@@ -204,13 +221,14 @@ def train_one_epoch(
         metrics: of the epoch.
         log: of steps.
         before_step: is called with the number of each step, counted from 1.
+        after_step: is called with the number of batches of the epoch that were learnt from.
+        skip: batches that were learnt from before.
 
     Raises:
         TrainingError: the loss is not a finite number.
         StopTrainingError: the run was asked to stop.
     """
-    log.restart(time.perf_counter())
-    for index, (inputs, labels_B, _) in enumerate(source.epoch(epoch), start=1):
+    for index, (inputs, labels_B, _) in enumerate(source.epoch(epoch, skip), start=skip + 1):
         step = (epoch - 1) * source.num_batches + index
         before_step(step)
         rates = learner.rates.set(step - 1)
@@ -227,6 +245,7 @@ def train_one_epoch(
         metrics.update(loss, logits_BK, labels_B)
         correct = int((logits_BK.argmax(dim=1) == labels_B).sum())
         log.add(epoch, step, loss_value, correct, len(labels_B), rates)
+        after_step(index)
         if log.reporter.should_stop():
             raise StopTrainingError
 

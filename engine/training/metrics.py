@@ -3,6 +3,8 @@
 Shapes: B images of a batch, N of an epoch, K classes.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
@@ -29,12 +31,33 @@ class EpochMetrics:
         self._predicted.append(logits_BK.detach().argmax(dim=1))
         self._labels.append(labels_B)
 
+    @property
+    def sizes(self) -> list[int]:
+        """Images of each batch so far."""
+        return [len(one) for one in self._labels]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns all that was taken down, one batch after the other."""
+        none = torch.empty(0, device=self._device)
+        return {
+            "losses": torch.stack(self._losses) if self._losses else none,
+            "predicted": torch.cat(self._predicted) if self._predicted else none,
+            "labels": torch.cat(self._labels) if self._labels else none,
+        }
+
+    def load(self, tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> None:
+        """Takes over what `tensors` and `sizes` gave."""
+        moved = {name: tensors[name].to(self._device) for name in ("losses", "predicted", "labels")}
+        self._losses = list(moved["losses"].unbind())
+        self._predicted = list(torch.split(moved["predicted"], list(sizes)))
+        self._labels = list(torch.split(moved["labels"], list(sizes)))
+
     def result(self, split: str) -> dict[str, float]:
         """Returns `<split>/loss`, `<split>/accuracy` and `<split>/f1` (fractions)."""
         predicted, labels = torch.cat(self._predicted), torch.cat(self._labels)
         loss = MeanMetric().to(self._device)
-        sizes = torch.tensor([len(one) for one in self._labels], device=self._device)
-        loss.update(torch.stack(self._losses), weight=sizes)
+        sizes_B = torch.tensor(self.sizes, device=self._device)
+        loss.update(torch.stack(self._losses), weight=sizes_B)
         return {
             f"{split}/loss": float(loss.compute()),
             f"{split}/accuracy": float(

@@ -11,7 +11,7 @@ PROGRESS_SECONDS = 0.25
 
 
 class StopTrainingError(Exception):
-    """Raised inside training when a person asked the run to stop."""
+    """Raised inside training when a person asked the run to stop, or to pause."""
 
 
 class Reporter(Protocol):
@@ -25,6 +25,16 @@ class Reporter(Protocol):
 
     def take_acts(self) -> list[Act]:
         """Returns what a person asked to be changed since this was last called, in order."""
+
+
+class Pauser(Protocol):
+    """What a run that can be paused needs to know beside."""
+
+    def should_pause(self) -> bool:
+        """Returns whether the stop that was asked for is a pause."""
+
+    def refuse_pause(self, sentence: str) -> None:
+        """Tells why the run goes on, and takes the pause for not asked."""
 
 
 class Preparation:

@@ -1,7 +1,10 @@
 """Takes a run up where it was interrupted: what is kept of a session, and how it is put back.
 
-A state is that of the end of an epoch. What happens in an epoch depends on that state, the seed and
-the epoch's number alone, so that an epoch that was cut off is done again to the same numbers.
+A state is that of the end of an epoch, or of a step within one. What happens in an epoch depends on
+the state before it, the seed and the epoch's number alone; what happens after a step within it, on
+what that step left behind, too: the state of the random numbers, and what the epoch has measured so
+far. So whatever was cut off is done again to the same numbers. Which batches come next follows from
+their number: pictures that were learnt from are not read again.
 """
 
 import json
@@ -16,17 +19,20 @@ from engine.errors import TrainingError
 from engine.spec import Act
 from engine.spec.steering import is_due_as
 from engine.training.features import BATCH_SIZE
+from engine.training.metrics import EpochMetrics
 from engine.training.session import Session
 from engine.training.state import State
+from engine.training.within import Within
 
 MODEL, AVERAGE, OPTIMISER, BLEND = "model/", "average/", "optimiser/", "blend/"
+WITHIN = "within/"
 
 
 def state_of(session: Session, elapsed: float) -> State:
-    """Returns what a session has come to at the end of its present epoch.
+    """Returns what a session has come to.
 
     Args:
-        session: between two epochs.
+        session: between two epochs, or between two steps of one.
         elapsed: seconds since the run's first image.
     """
     learner, average = session.learner, session.learner.average
@@ -41,12 +47,13 @@ def state_of(session: Session, elapsed: float) -> State:
     values = {
         "moved": sorted(session.moved),
         "optimiser": optimiser_values,
-        "rates": learner.rates.state(),
+        "rates": session.rates_before or learner.rates.state(),
         "scaler": learner.precision.scaler.state_dict(),
         "waiting": [act.model_dump() for act in session.waiting],
         "best_epoch": session.outcome.best_epoch,
         "best_val_accuracy": session.outcome.best_val_accuracy,
         "elapsed_seconds": elapsed,
+        "trained_seconds": session.trained_seconds,
         "on_features_before": session.ran_on,
         "fingerprint": session.manifest.fingerprint,
         "memory": {
@@ -55,12 +62,17 @@ def state_of(session: Session, elapsed: float) -> State:
             "features_at_once": session.feed.at_once,
         },
     }
+    completed, steps, within = session.epoch, 0, session.within
+    if within is not None:
+        completed, steps = session.epoch - 1, within.num_steps
+        within_tensors, values["within"] = within.state(session.device)
+        tensors |= dict(_prefixed(WITHIN, within_tensors))
     # Through JSON once, so that what is read is what was written.
-    return State(session.epoch, tensors, json.loads(json.dumps(values)))
+    return State(completed, tensors, json.loads(json.dumps(values)), steps)
 
 
 def restore(session: Session, state: State) -> None:
-    """Puts a session that was just set up where another one was at the end of an epoch.
+    """Puts a session that was just set up where another one was.
 
     Raises:
         TrainingError: the state is that of another model, or of other images.
@@ -79,6 +91,7 @@ def restore(session: Session, state: State) -> None:
         _load_optimiser(learner.optimiser, _part(state, OPTIMISER), values["optimiser"])
         learner.rates.load_state(values["rates"])
         learner.precision.scaler.load_state_dict(values["scaler"])
+        session.within = _within(session, state)
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         raise TrainingError(
             f"What was kept of the run's epoch {state.epoch} is that of another model ({error}); "
@@ -90,7 +103,7 @@ def restore(session: Session, state: State) -> None:
     # What a person asked for is asked for again by who keeps that.
     kept = [Act.parse(act) for act in values["waiting"]]
     session.waiting = [act for act in kept if act in session.spec.steering]
-    session.epoch = state.epoch
+    session.epoch = state.epoch if session.within is None else state.epoch + 1
     session.resumed_after = state.epoch
     session.ran_on = values["on_features_before"]
     if memory := values.get("memory"):
@@ -100,6 +113,15 @@ def restore(session: Session, state: State) -> None:
     session.outcome.best_epoch = values["best_epoch"]
     session.outcome.best_val_accuracy = values["best_val_accuracy"]
     session.started -= values["elapsed_seconds"]
+    session.trained_seconds = values.get("trained_seconds", values["elapsed_seconds"])
+
+
+def _within(session: Session, state: State) -> Within | None:
+    if "within" not in state.values:
+        return None
+    metrics = EpochMetrics(len(session.manifest.classes), session.device)
+    tensors, values = _part(state, WITHIN), state.values["within"]
+    return Within.of_state(tensors, values, state.steps, metrics, session.step_log())
 
 
 def features_at_once(state: State) -> int:

@@ -25,7 +25,7 @@ from engine.training.device import choose_device
 from engine.training.features import BATCH_SIZE
 from engine.training.feeding import Feed, Inputs
 from engine.training.layout import blank_images, layout_of_run
-from engine.training.loop import Forward, Learner
+from engine.training.loop import Forward, Learner, StepLog
 from engine.training.memory import Judging
 from engine.training.mixing import Mixer
 from engine.training.optimisers import build_optimiser
@@ -39,6 +39,7 @@ from engine.training.reporter import Preparation, Reporter
 from engine.training.sizes import train_size
 from engine.training.sources import Source
 from engine.training.state import StateKeeper
+from engine.training.within import Within
 
 WEIGHTS_FILE = "weights.json"
 HEAD_ALONE = "the head"
@@ -50,19 +51,19 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: finished, or stopped by a person.
+        status: finished, or stopped or paused by a person.
         best_epoch: with the highest validation accuracy, the first of equals; 0 where no epoch was
             completed.
         best_val_accuracy: fraction; None where no epoch was completed.
         seconds: from the first image looked at to the last file written.
         cpu_seconds: that the training process kept processors busy in that time; other processes
             on the machine hardly change it.
-        note: why it ended before its last epoch, if it did.
+        note: why it ended before its last epoch, or where it was paused, if it was.
         blend: metrics of the kept model and its `alpha`, where it is a blend of two others.
         acts_too_late: sentences of the acts that no step was left for.
     """
 
-    status: Literal["finished", "stopped"] = "finished"
+    status: Literal["finished", "stopped", "paused"] = "finished"
     best_epoch: int = 0
     best_val_accuracy: float | None = None
     seconds: float = 0.0
@@ -91,6 +92,9 @@ class Session:
         folder: the run's own.
         started: perf_counter seconds.
         epoch: the present one, counted from 1; 0 before the first.
+        within: what the present epoch has come to; None before its first step and after its end.
+        rates_before: the rates before the epoch that is about to begin, while it is prepared.
+        trained_seconds: that all epochs so far took.
         moved: stages that have learnt at any time so far.
         blend_start: weights from which the last phase started, where they are to be blended.
         repeats: whether training repeats, for each set of stages with which that was tried.
@@ -117,6 +121,9 @@ class Session:
     folder: Path
     started: float
     epoch: int = 0
+    within: Within | None = None
+    rates_before: dict[str, Any] | None = None
+    trained_seconds: float = 0.0
     moved: set[str] = field(default_factory=set)
     blend_start: dict[str, Tensor] | None = None
     repeats: dict[frozenset[str], bool] = field(default_factory=dict)
@@ -164,6 +171,18 @@ class Session:
             alike = None
         return self.feed.inputs(self.model.backbone, stage, self.judged.head, alike)
 
+    def same_inputs(self) -> Inputs | None:
+        """Returns what the present epoch, which is taken up, ran on, if not on pictures."""
+        if not self.ran_on:
+            return None
+        stage = None if self.ran_on == HEAD_ALONE else self.ran_on
+        return self.feed.inputs(self.model.backbone, stage, self.judged.head)
+
+    def step_log(self) -> StepLog:
+        """Returns a log of the steps of an epoch."""
+        plan = self.learner.rates.plan
+        return StepLog.for_run(self.reporter, plan.epochs * plan.steps_per_epoch)
+
     def _epochs_alike(self, step: int) -> int:
         """Returns for how many epochs from a step on the same stages are to learn."""
         plan = self.learner.rates.plan
@@ -173,9 +192,17 @@ class Session:
             (n for n, one in enumerate(later) if set(self.trainable(one)) != now), len(later)
         )
 
-    def sources(self, inputs: Inputs | None, epoch: int) -> tuple[Source, Source, Forward, Forward]:
-        """Returns training and validation batches of an epoch, and what to run on each."""
-        learning = self.passes.learning(inputs, self.train_size(epoch))
+    def sources(
+        self, inputs: Inputs | None, epoch: int, size: int | None = None
+    ) -> tuple[Source, Source, Forward, Forward]:
+        """Returns training and validation batches of an epoch, and what to run on each.
+
+        Args:
+            inputs: what it runs on; pictures where None.
+            epoch: counts from 1.
+            size: side of its pictures in px, where that is known already.
+        """
+        learning = self.passes.learning(inputs, size or self.train_size(epoch))
         if inputs is None:
             return *self.feed.pictures(), learning, self.judged
         return inputs.train, inputs.val, learning, after_cut(inputs, self.judged)

@@ -27,8 +27,8 @@ class Source(Protocol):
     def num_images(self) -> int:
         """Images in an epoch."""
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yields the batches of an epoch (counted from 1), on the device."""
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """Yields the batches of an epoch (counted from 1) but the first `skip`, on the device."""
 
 
 class _InBatches:
@@ -63,9 +63,9 @@ class PictureSource(_InBatches):
         self._layout = layout
         self._loader = picture_loader(dataset, batches, pin_memory=device.type == "cuda")
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yields the batches of an epoch (counted from 1), on the device."""
-        self._batches.epoch = epoch
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """Yields the batches of an epoch (counted from 1) but the first `skip`, on the device."""
+        self._batches.epoch, self._batches.skip = epoch, skip
         for images_BCHW, labels_B, positions_B in self._read():
             moved = images_BCHW.to(self._device, memory_format=self._layout, non_blocking=True)
             yield moved, labels_B.to(self._device, non_blocking=True), positions_B
@@ -105,9 +105,9 @@ class SquareSource(_InBatches):
         self._device = device
         self._layout = layout
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yields the batches of an epoch (counted from 1), on the device."""
-        self._batches.epoch = epoch
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """Yields the batches of an epoch (counted from 1) but the first `skip`, on the device."""
+        self._batches.epoch, self._batches.skip = epoch, skip
         for positions in self._batches.positions():
             squares_BHWC = torch.from_numpy(self._squares[positions]).to(self._device)
             positions_B = torch.from_numpy(positions)
@@ -142,9 +142,9 @@ class FeatureSource(_InBatches):
         self._labels_N = labels_N
         super().__init__(batches)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yields the batches of an epoch (counted from 1), on the device."""
-        self._batches.epoch = epoch
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """Yields the batches of an epoch (counted from 1) but the first `skip`, on the device."""
+        self._batches.epoch, self._batches.skip = epoch, skip
         rows = self._views[(epoch - 1) % len(self._views)]
         device = self._labels_N.device
         for positions in self._batches.positions():

@@ -111,4 +111,5 @@ def estimate_time(
 def _may_take_less(spec: RunSpec, stages: Sequence[str], learning: Sequence[Phase]) -> bool:
     few_weights = STRATEGIES[spec.strategy.name].select in ("norms", "biases") and bool(learning)
     above_the_stem = any(stages[0] not in phase.rates for phase in learning)
-    return few_weights or above_the_stem or spec.training.early_stopping > 0
+    may_end_early = spec.training.early_stopping > 0 or spec.training.max_minutes > 0
+    return few_weights or above_the_stem or may_end_early

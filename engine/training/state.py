@@ -1,4 +1,4 @@
-"""All that a run has come to after an epoch, in files from which it goes on bit for bit.
+"""All that a run has come to after a step, in files from which it goes on bit for bit.
 
 Tensors and plain data only: nothing in such a file is ever executed when it is read.
 """
@@ -20,12 +20,15 @@ from torch import Tensor
 from engine.files import replacing
 
 HEADER_KEY = "thaw-state"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
 PATTERN = "state-*.safetensors"
 KEPT = 2
 # Writing takes at most about this share of the time, and no file is written more often than this.
 MOST_SHARE = 0.05
 LEAST_SECONDS = 5.0
+# An epoch that has not taken as long as this is kept at its end only.
+LEAST_SECONDS_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,16 @@ class State:
     """What a run has come to.
 
     Attributes:
-        epoch: that was completed, counted from 1.
+        epoch: that was completed, counted from 1; 0 where none was.
         tensors: by name.
         values: everything else, as plain data for JSON.
+        steps: taken in the epoch after it.
     """
 
     epoch: int
     tensors: dict[str, Tensor]
     values: dict[str, Any]
+    steps: int = 0
 
 
 class StateKeeper:
@@ -65,19 +70,31 @@ class StateKeeper:
             SafetensorError: likewise.
         """
         started = time.monotonic()
+        try:
+            self._write(state)
+        finally:
+            # Where it cannot be done, it is not tried again at each step.
+            self._written_at = time.monotonic()
+            self._took = self._written_at - started
+
+    def _write(self, state: State) -> None:
         tensors = {
             name: tensor.detach().cpu().clone().contiguous()
             for name, tensor in state.tensors.items()
         }
-        header = {"version": VERSION, "epoch": state.epoch, "values": state.values}
+        header = {
+            "version": VERSION,
+            "epoch": state.epoch,
+            "steps": state.steps,
+            "values": state.values,
+        }
         header["digest"] = _digest(tensors, header)
-        file = self.folder / f"state-{state.epoch:06d}.safetensors"
+        within = f"-{state.steps:06d}" if "within" in state.values else ""
+        file = self.folder / f"state-{state.epoch:06d}{within}.safetensors"
         with replacing(file) as part:
             save_file(tensors, part, {HEADER_KEY: json.dumps(header)})
         for old in state_files(self.folder)[KEPT:]:
             old.unlink(missing_ok=True)
-        self._written_at = time.monotonic()
-        self._took = self._written_at - started
 
     def clear(self) -> None:
         """Removes all states: the run needs none any more."""
@@ -93,7 +110,8 @@ def reason_of(error: Exception) -> str:
 
 def state_files(folder: Path) -> list[Path]:
     """Returns the files that hold states, the newest first."""
-    return sorted(folder.glob(PATTERN), reverse=True)
+    # By their stems: that of an epoch's end goes before those within the next.
+    return sorted(folder.glob(PATTERN), key=lambda file: file.stem, reverse=True)
 
 
 def newest_state(folder: Path) -> tuple[State | None, list[str]]:
@@ -124,12 +142,12 @@ def read_state(file: Path) -> State:
         metadata = opened.metadata() or {}
         header = json.loads(metadata[HEADER_KEY])
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    if header["version"] != VERSION:
+    if header["version"] not in READABLE:
         raise ValueError(f"it is of version {header['version']}, which this Thaw does not know")
     digest = header.pop("digest")
     if digest != _digest(tensors, header):
         raise ValueError("its checksum does not fit")
-    return State(int(header["epoch"]), tensors, header["values"])
+    return State(int(header["epoch"]), tensors, header["values"], int(header.get("steps", 0)))
 
 
 def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:

@@ -7,12 +7,10 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.data.manifest import MANIFEST_FILE, Manifest
@@ -26,15 +24,16 @@ from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
 from engine.training.features import BATCH_SIZE
 from engine.training.feeding import TELLING_IMAGES, Inputs
+from engine.training.keeping import keep_state, keep_within, pause
 from engine.training.layout import blank_images
-from engine.training.loop import Forward, StepLog, evaluate, train_one_epoch
+from engine.training.loop import Forward, evaluate, train_one_epoch
 from engine.training.memory import in_parts
 from engine.training.metrics import EpochMetrics
 from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
 from engine.training.repeatable import insist_where_possible
-from engine.training.reporter import Reporter, StopTrainingError
-from engine.training.resume import acts_ahead, features_at_once, restore, state_of
+from engine.training.reporter import Pauser, Reporter, StopTrainingError
+from engine.training.resume import acts_ahead, features_at_once, restore
 from engine.training.session import (
     CHECKPOINT_FILE,
     HEAD_ALONE,
@@ -45,8 +44,9 @@ from engine.training.session import (
 )
 from engine.training.sources import Source
 from engine.training.speeds import TRAIN_FULL, Speed, record_speed
-from engine.training.state import StateKeeper, newest_state, reason_of
+from engine.training.state import StateKeeper, newest_state
 from engine.training.steering import begin_epoch, steer
+from engine.training.within import Within
 
 __all__ = [
     "CHECKPOINT_FILE",
@@ -61,7 +61,13 @@ __all__ = [
 
 
 @memory_errors()
-def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Act] = ()) -> Outcome:
+def train(
+    spec: RunSpec,
+    folder: Path,
+    reporter: Reporter,
+    recorded: Sequence[Act] = (),
+    pauser: Pauser | None = None,
+) -> Outcome:
     """Trains a model as its spec says and leaves manifest, best weights and predictions behind.
 
     Where the folder holds a state of the run, it goes on from there.
@@ -72,6 +78,7 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Ac
         reporter: is told of each step and epoch, and says when to stop.
         recorded: acts that took effect before it was interrupted, with their steps; those that a
             state does not know yet take effect at the same steps again.
+        pauser: says whether the run is to pause where it is to stop; None where it never is.
 
     Raises:
         DataError: the images cannot be used.
@@ -83,13 +90,14 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Ac
     try:
         session = _set_up_or_resume(spec, folder, reporter, started, recorded)
     except StopTrainingError:
-        return Outcome("stopped", seconds=time.perf_counter() - started, note="stopped by hand")
+        seconds = time.perf_counter() - started
+        if pauser is not None and pauser.should_pause():
+            # What it had kept is as it was.
+            return Outcome("paused", seconds=seconds, note="paused while it was prepared")
+        return Outcome("stopped", seconds=seconds, note="stopped by hand")
     try:
-        run_epochs(session)
-        blend_and_judge(session)
-    except StopTrainingError:
-        session.outcome.status = "stopped"
-        session.outcome.note = "stopped by hand"
+        while not _trains_to_an_end(session, pauser):
+            pass
     finally:
         session.checkpoint.write()
     if session.outcome.status == "finished" and session.keeper is not None:
@@ -99,6 +107,19 @@ def train(spec: RunSpec, folder: Path, reporter: Reporter, recorded: Sequence[Ac
     session.outcome.seconds = time.perf_counter() - session.started
     session.outcome.cpu_seconds = time.process_time() - cpu_started
     return session.outcome
+
+
+def _trains_to_an_end(session: Session, pauser: Pauser | None) -> bool:
+    """Returns whether a run has ended or paused; False where it could not pause and is to go on."""
+    try:
+        run_epochs(session)
+        blend_and_judge(session)
+    except StopTrainingError:
+        if pauser is not None and pauser.should_pause():
+            return pause(session, pauser)
+        session.outcome.status = "stopped"
+        session.outcome.note = "stopped by hand"
+    return True
 
 
 def _set_up_or_resume(
@@ -116,7 +137,9 @@ def _set_up_or_resume(
     session.keeper = StateKeeper(folder)
     if state is not None:
         restore(session, state)
-    step = session.resumed_after * session.learner.rates.plan.steps_per_epoch
+    step = _steps_before(session, session.resumed_after + 1)
+    if session.within is not None:
+        step += session.within.num_steps
     session.waiting = acts_ahead(session.waiting, recorded, step)
     if state is not None or damaged:
         told: dict[str, Value] = {"task": "resumed", "resumed_after": session.resumed_after}
@@ -137,25 +160,40 @@ def _known_manifest(folder: Path, reporter: Reporter) -> Manifest | None:
 def run_epochs(session: Session) -> None:
     """Trains and validates epoch by epoch; stops early where the spec says so.
 
+    Goes on from whatever the session has come to.
+
     Raises:
         StopTrainingError: the run was asked to stop.
         TrainingError: the loss became NaN or infinite.
     """
-    spec = session.spec.training
-    num_steps = spec.epochs * session.learner.rates.plan.steps_per_epoch
-    log = StepLog.for_run(session.reporter, num_steps)
-    for epoch in range(session.resumed_after + 1, spec.epochs + 1):
-        if _is_over(session, epoch - 1):
-            return
-        keep_start(session, epoch)
-        _run_epoch(session, epoch, log)
-        _keep_state(session)
+    first = session.epoch + (session.within is None)
+    for epoch in range(first, session.spec.training.epochs + 1):
+        if session.within is None:
+            if _is_over(session, epoch - 1):
+                return
+            keep_start(session, epoch)
+        _run_epoch(session, epoch)
+        keep_state(session)
 
 
 def _is_over(session: Session, epoch: int) -> bool:
-    """Returns whether a run that has completed an epoch is to stop early, and notes why."""
+    """Returns whether a run that has completed an epoch is to end there, and notes why."""
+    if not 1 <= epoch < session.spec.training.epochs:
+        return False
+    return _learns_no_more(session, epoch) or _has_no_more_time(session)
+
+
+def _has_no_more_time(session: Session) -> bool:
+    minutes = session.spec.training.max_minutes
+    if not minutes or session.trained_seconds < 60 * minutes:
+        return False
+    session.outcome.note = f"stopped after {minutes:g} minute{'s'[: minutes != 1]}, as asked"
+    return True
+
+
+def _learns_no_more(session: Session, epoch: int) -> bool:
     spec = session.spec.training
-    if not spec.early_stopping or not 1 <= epoch < spec.epochs:
+    if not spec.early_stopping:
         return False
     # A phase that has just begun is given its time.
     phase_start = phase_at(session.learner.rates.plan.phases, epoch).start_epoch
@@ -170,76 +208,46 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
-def _keep_state(session: Session) -> None:
-    """Writes what the run has come to, where it is time to."""
-    keeper = session.keeper
-    if keeper is None or not keeper.is_due or session.epoch == session.spec.training.epochs:
-        return
-    try:
-        # The best epoch so far must be on disk for a state that says there was one.
-        session.checkpoint.write()
-        keeper.write(state_of(session, time.perf_counter() - session.started))
-    except (OSError, SafetensorError) as error:
-        sentence = (
-            f"What the run has come to cannot be written ({reason_of(error)}); it goes on, "
-            "and could be resumed only from an earlier epoch."
-        )
-        told: dict[str, Value] = {"task": "state", "state_note": sentence}
-        session.reporter.emit("progress", session.epoch, 0, told)
-
-
-def _run_epoch(session: Session, epoch: int, log: StepLog) -> None:
-    epoch_started = time.perf_counter()
-    session.epoch = epoch
-    inputs = begin_epoch(session, epoch)
-    session.ran_on = "" if inputs is None else inputs.cut.stage or HEAD_ALONE
+def _run_epoch(session: Session, epoch: int) -> None:
+    inputs = _begin(session, epoch) if session.within is None else session.same_inputs()
+    assert session.within is not None
     batch_size = session.spec.training.batch_size
     learns = session.model.head if _is_head_alone(inputs) else session.model
     with threads_for(batch_size * count_parameters(learns)):
-        _train_and_judge(session, epoch, log, inputs, epoch_started)
+        _train_and_judge(session, session.within, epoch, inputs)
+    session.within = None
 
 
-@dataclass(frozen=True)
-class _Start:
-    """What an epoch began with: the stages that learn, and the side of its pictures in px."""
-
-    learning: set[str]
-    size: int
+def _begin(session: Session, epoch: int) -> Inputs | None:
+    """Enters an epoch, and returns what it runs on, where that is not pictures."""
+    began = time.perf_counter()
+    session.rates_before = session.rates_before or session.learner.rates.state()
+    inputs = begin_epoch(session, epoch)
+    session.rates_before = None
+    session.ran_on = "" if inputs is None else inputs.cut.stage or HEAD_ALONE
+    before = _steps_before(session, epoch)
+    session.epoch = epoch
+    session.within = Within(
+        learning=set(session.trainable(before)),
+        size=session.train_size(epoch),
+        rates=session.learner.rates.set(before),
+        began=began,
+        metrics=EpochMetrics(len(session.manifest.classes), session.device),
+        log=session.step_log(),
+    )
+    return inputs
 
 
 def _is_head_alone(inputs: Inputs | None) -> bool:
     return inputs is not None and inputs.cut.stage is None
 
 
-def _train_and_judge(
-    session: Session, epoch: int, log: StepLog, inputs: Inputs | None, epoch_started: float
-) -> None:
-    before = _steps_before(session, epoch)
-    start = _Start(set(session.trainable(before)), session.train_size(epoch))
-    train_source, val_source, forward, judged_forward = session.sources(inputs, epoch)
+def _train_and_judge(session: Session, within: Within, epoch: int, inputs: Inputs | None) -> None:
+    sources = session.sources(inputs, epoch, within.size)
+    train_source, val_source, forward, judged_forward = sources
+    _train(session, within, epoch, inputs, train_source, forward)
+    trained = time.perf_counter()
     on_head_alone = _is_head_alone(inputs)
-    if on_head_alone:
-        session.model.head.train()
-    else:
-        learning = session.trainable(_steps_before(session, epoch))
-        session.model.train_stages(learning, session.batch_norm)
-    _insist_on_repeating(session, start, train_source, inputs, forward)
-    train_metrics = EpochMetrics(len(session.manifest.classes), session.device)
-    rates = session.learner.rates.set(_steps_before(session, epoch))
-    # What is drawn in an epoch does not depend on what was drawn before, so that one that was cut
-    # off can be done again.
-    torch.manual_seed(_epoch_seed(session.spec.seed, epoch))
-    with compile_errors(session.spec, session.model):
-        train_one_epoch(
-            epoch,
-            forward,
-            train_source,
-            session.learner,
-            train_metrics,
-            log,
-            lambda step: steer(session, epoch, step, inputs),
-        )
-    train_seconds = time.perf_counter() - epoch_started
     (session.judged.head if on_head_alone else session.judged).eval()
     val_metrics = EpochMetrics(len(session.manifest.classes), session.device)
     still = nullcontext() if on_head_alone else session.feed.folded(session.judged.backbone)
@@ -253,29 +261,75 @@ def _train_and_judge(
             session.reporter,
             session.judging,
         )
-    now = time.perf_counter()
+    now, train_seconds = time.perf_counter(), trained - within.began
     values: dict[str, Value] = {
-        **train_metrics.result("train"),
+        **within.metrics.result("train"),
         **val_metrics.result("val"),
-        **rates,
+        **within.rates,
         **_penalty(session),
         "images_per_second": train_source.num_images / train_seconds,
-        "val_images_per_second": val_source.num_images / (now - epoch_started - train_seconds),
-        "seconds": now - epoch_started,
+        "val_images_per_second": val_source.num_images / (now - trained),
+        "seconds": now - within.began,
         "elapsed_seconds": now - session.started,
         "peak_memory_mib": peak_memory_mib(session.device),
     }
+    session.trained_seconds += now - within.began
     session.learner.rates.measured(float(val_metrics.result("val")["val/loss"]))
     _keep_if_best(session, epoch, float(val_metrics.result("val")["val/accuracy"]), logits_NK)
-    _note_speed(session, start, train_source.num_images, train_seconds)
+    _note_speed(session, within, train_source.num_images, train_seconds)
     session.reporter.emit("epoch", epoch, epoch * train_source.num_batches, values)
 
 
+def _train(
+    session: Session,
+    within: Within,
+    epoch: int,
+    inputs: Inputs | None,
+    source: Source,
+    forward: Forward,
+) -> None:
+    learning = session.trainable(_steps_before(session, epoch))
+    if within.random is not None:
+        session.model.set_trainable(learning)
+    if _is_head_alone(inputs):
+        session.model.head.train()
+    else:
+        session.model.train_stages(learning, session.batch_norm)
+    _insist_on_repeating(session, frozenset(learning), within.size, source, inputs, forward)
+    if not within.num_steps:
+        within.log.restart(time.perf_counter())
+    # What is drawn in an epoch does not depend on what was drawn before, so that one that was cut
+    # off can be done again.
+    torch.manual_seed(_epoch_seed(session.spec.seed, epoch))
+    within.draw_on()
+
+    def after_step(num_steps: int) -> None:
+        within.num_steps = num_steps
+        keep_within(session)
+
+    with compile_errors(session.spec, session.model):
+        train_one_epoch(
+            epoch,
+            forward,
+            source,
+            session.learner,
+            within.metrics,
+            within.log,
+            lambda step: steer(session, epoch, step, inputs),
+            after_step,
+            within.num_steps,
+        )
+
+
 def _insist_on_repeating(
-    session: Session, start: _Start, source: Source, inputs: Inputs | None, forward: Forward
+    session: Session,
+    learning: frozenset[str],
+    size: int,
+    source: Source,
+    inputs: Inputs | None,
+    forward: Forward,
 ) -> None:
     """Has the device compute an epoch in ways that repeat; tried when other stages learn."""
-    learning = frozenset(start.learning)
     if not learning:
         return
     if learning in session.repeats:
@@ -288,7 +342,7 @@ def _insist_on_repeating(
     def try_it(parts: int) -> bool:
         num_at_once = math.ceil(num_images / parts)
         batch = (
-            blank_images(num_at_once, start.size, session.device, session.feed.layout)
+            blank_images(num_at_once, size, session.device, session.feed.layout)
             if inputs is None
             else inputs.cut.blank(num_at_once, session.device)
         )
@@ -313,14 +367,14 @@ def _penalty(session: Session) -> dict[str, float]:
     return {} if penalty is None else {"train/pull": float(penalty())}
 
 
-def _note_speed(session: Session, start: _Start, num_images: int, seconds: float) -> None:
+def _note_speed(session: Session, within: Within, num_images: int, seconds: float) -> None:
     """Keeps the speed where every weight learnt all the time, of which estimates are made."""
     training = session.spec.training
     is_usual = not (training.compile or training.gradient_checkpointing)
     every = set(session.model.backbone.stages)
-    whole = session.strategy.select == "all" and start.learning == every
+    whole = session.strategy.select == "all" and within.learning == every
     if is_usual and whole and num_images >= TELLING_IMAGES:
-        speed = Speed(num_images / seconds, start.size)
+        speed = Speed(num_images / seconds, within.size)
         record_speed(session.spec.model.backbone, TRAIN_FULL, speed)
 
 

@@ -94,6 +94,50 @@ def test_stop_reaches_the_run(browser: Browser, dashboard: Dashboard) -> None:
     page.context.close()
 
 
+def test_pause_is_told_at_once_and_a_paused_run_can_be_resumed(
+    browser: Browser, dashboard: Dashboard
+) -> None:
+    store = Store()
+    run = pretend_run(store)
+    writer = EventWriter(store, run.id)
+    write_steps(writer, 1, 5)
+    page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    card = page.locator(f'[data-run="{run.id}"]')
+    pause = card.get_by_role("button", name=re.compile(f"^Pause {run.name}"))
+    resume = card.get_by_role("button", name=re.compile(f"^Resume {run.name}"))
+    expect(pause).to_be_enabled(timeout=20_000)
+    expect(resume).to_be_hidden()
+    # In the same breath, before any answer of the server could have come.
+    told = pause.evaluate(
+        """(button) => {
+          button.click();
+          return button.closest(".thaw-card").querySelector(".thaw-status").textContent;
+        }"""
+    )
+    assert told == "pausing"
+    expect(pause).to_be_disabled()
+    deadline = time.monotonic() + 10
+    while not writer.should_pause() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert store.run(run.id).status == "pausing"
+    writer.refuse_pause("There is no room on the disk; free some, and pause it again.")
+    wait_for_status(page, "running")
+    expect(card.get_by_text("There is no room on the disk")).to_be_visible()
+    expect(pause).to_be_enabled()
+    pause.click()
+    wait_for_status(page, "pausing")
+    writer.close()
+    store.set_status(run.id, "paused", "paused in epoch 1, after 5 of its 20 steps")
+    wait_for_status(page, "paused")
+    expect(card.get_by_text("paused in epoch 1, after 5 of its 20 steps")).to_be_visible()
+    expect(resume).to_be_visible()
+    expect(pause).to_be_hidden()
+    expect(card.get_by_role("button", name=re.compile("^Stop"))).to_be_hidden()
+    page.reload()
+    expect(resume).to_be_visible(timeout=20_000)
+    page.context.close()
+
+
 def test_a_run_that_was_cut_off_goes_on_and_draws_no_step_twice(
     browser: Browser, dashboard: Dashboard
 ) -> None:
@@ -113,7 +157,7 @@ def test_a_run_that_was_cut_off_goes_on_and_draws_no_step_twice(
     store.set_status(
         run.id, "running", only_from=["interrupted"], pid=os.getpid(), pid_started=started
     )
-    store.forget_after(run.id, STEPS)
+    store.forget_after(run.id, STEPS, 1)
     writer = EventWriter(store, run.id)
     writer.emit("progress", 1, STEPS, {"task": "resumed", "resumed_after": 1})
     write_steps(writer, STEPS + 1, 35)

@@ -26,29 +26,39 @@ def all_faults(moments: int) -> dict[str, Fault]:
         )
         for name in faults.STRATEGIES
     }
-    return killed | {
-        "worker killed in the middle of a write": faults.killed_in_a_write,
-        "dashboard killed": faults.dashboard_killed,
-        "dashboard, supervisor and worker killed": faults.everything_killed,
-        "supervisor killed": faults.supervisor_killed,
-        "trainer killed, its helpers orphaned": faults.helpers_orphaned,
-        "helper that decodes pictures killed": faults.loader_killed,
-        "database locked for 10 s": faults.store_locked,
-        "no room on the disk": faults.disk_full,
-        "images removed while training": faults.data_removed,
-        "newest state damaged": faults.checkpoint_damaged,
-        "training hangs, asked to stop": faults.hangs,
-        "process number used by a stranger": faults.stranger_with_its_number,
-        "five who read and write beside the run": faults.many_writers,
-        "no memory for a step": shortages.memory_short,
-        "all states damaged": shortages.all_states_damaged,
-        "run folder read-only": shortages.run_folder_read_only,
-        "THAW_HOME read-only": shortages.home_read_only,
-        "disk full for a while": shortages.small_disk_full,
-        "disk full until the run gives up": shortages.small_disk_stays_full,
-        "clock set back by an hour": shortages.clock_set_back,
-        "worker killed in the middle of a commit": shortages.killed_in_a_commit,
+    paused: dict[str, Fault] = {
+        f"run paused at {moments} random moments, {name}": partial(
+            faults.paused_at_random, strategy=name, moments=moments
+        )
+        for name in faults.STRATEGIES
     }
+    return (
+        killed
+        | paused
+        | {
+            "worker killed in the middle of a write": faults.killed_in_a_write,
+            "dashboard killed": faults.dashboard_killed,
+            "dashboard, supervisor and worker killed": faults.everything_killed,
+            "supervisor killed": faults.supervisor_killed,
+            "trainer killed, its helpers orphaned": faults.helpers_orphaned,
+            "helper that decodes pictures killed": faults.loader_killed,
+            "database locked for 10 s": faults.store_locked,
+            "no room on the disk": faults.disk_full,
+            "images removed while training": faults.data_removed,
+            "newest state damaged": faults.checkpoint_damaged,
+            "training hangs, asked to stop": faults.hangs,
+            "process number used by a stranger": faults.stranger_with_its_number,
+            "five who read and write beside the run": faults.many_writers,
+            "no memory for a step": shortages.memory_short,
+            "all states damaged": shortages.all_states_damaged,
+            "run folder read-only": shortages.run_folder_read_only,
+            "THAW_HOME read-only": shortages.home_read_only,
+            "disk full for a while": shortages.small_disk_full,
+            "disk full until the run gives up": shortages.small_disk_stays_full,
+            "clock set back by an hour": shortages.clock_set_back,
+            "worker killed in the middle of a commit": shortages.killed_in_a_commit,
+        }
+    )
 
 
 def main() -> int:

@@ -57,6 +57,29 @@ def killed_at_random(stage: Stage, strategy: str, moments: int, seed: int = 0) -
     return f"resumed after {moments} kills, bit for bit the same"
 
 
+def paused_at_random(stage: Stage, strategy: str, moments: int, seed: int = 1) -> str:
+    """The run is paused again and again, each time resumed; then left to end."""
+    drawn = random.Random(f"{strategy}{seed}")
+    spec = stage.spec(strategy)
+    whole = stage.unbroken(spec)
+    run = stage.add(spec, "paused")
+    for _ in range(moments):
+        with stage.worker() as process:
+            time.sleep(drawn.uniform(0.5, 9.0))
+            asked = stage.store.request_pause(run.id)
+            process.wait(120)
+        status = stage.store.run(run.id).status
+        if status == "finished":
+            break
+        require(asked and status == "paused", f"the run is {status}")
+        require(stage.store.reopen(run.id), "the run could not be resumed")
+    ended = stage.store.run(run.id)
+    if ended.status != "finished":
+        ended = stage.finish(run)
+    require_same(stage, ended, whole)
+    return f"resumed after {moments} pauses, bit for bit the same"
+
+
 def killed_in_a_write(stage: Stage, seed: int = 0) -> str:
     """The worker kills itself in the middle of writing a state and the best weights."""
     spec = stage.spec()

@@ -22,11 +22,12 @@ from engine.spec import RunSpec
 from engine.training.session import CHECKPOINT_FILE
 from tests.conftest import CLIPART
 
-# A worker that keeps a state after each epoch, however short.
+# A worker that keeps a state after each step, however short.
 WORKER = """
 import sys
 from engine.training import state
 state.LEAST_SECONDS, state.MOST_SHARE = 0.0, 1e9
+state.LEAST_SECONDS_WITHIN = 0.0
 from engine.runs.worker import main
 sys.exit(main(sys.argv[1]))
 """

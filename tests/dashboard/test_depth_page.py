@@ -241,6 +241,19 @@ def test_a_frontier_that_has_ended_cannot_be_stopped(store: Store) -> None:
     assert "Stop all" not in [one.label for one in open_depth().button]
 
 
+def test_a_run_that_is_paused_has_not_ended(store: Store) -> None:
+    found = frontier_that_goes_on(store)
+    start(store, found.runs[3])
+    store.request_pause(found.runs[3].id)
+    page = open_depth()
+    assert "epoch 1 of 10, pausing" in text_of(page)
+    store.set_status(found.runs[3].id, "paused")
+    page = open_depth()
+    assert "3 of 6 runs have ended" in text_of(page)
+    assert "1 run paused: resume on the Live page" in page.info[0].value
+    assert table(page).loc[3, "status"] == "paused"
+
+
 def test_runs_that_failed_are_told_with_the_reason(store: Store) -> None:
     runs = launch_frontier(store)
     for one in runs[:5]:

@@ -125,12 +125,13 @@ class Stopper:
     """
 
     stop: str | None = None
+    pause: str | None = None
     resume: str | None = None
     act: dict[str, Any] | None = None
 
     def __call__(self, **_: object) -> SimpleNamespace:
-        told = SimpleNamespace(stop=self.stop, resume=self.resume, act=self.act)
-        self.stop = self.resume = self.act = None
+        told = SimpleNamespace(stop=self.stop, pause=self.pause, resume=self.resume, act=self.act)
+        self.stop = self.pause = self.resume = self.act = None
         return told
 
 
@@ -151,7 +152,26 @@ def test_stop_asks_a_running_run_to_stop(store: Store, stopper: Stopper) -> None
     assert store.run(other.id).status == "running"
 
 
-@pytest.mark.parametrize("status", ["stopped", "interrupted", "failed"])
+def test_pause_asks_a_running_run_and_takes_a_waiting_one_out_of_the_queue(
+    store: Store, stopper: Stopper
+) -> None:
+    going, waiting = start(store, add_run(store)), add_run(store)
+    page = open_page("live")
+    for one in (going, waiting):
+        stopper.pause = one.id
+        run(page)
+    assert [store.run(one.id).status for one in (going, waiting)] == ["pausing", "paused"]
+
+
+def test_a_paused_run_stays_in_sight(store: Store) -> None:
+    going, other = start(store, add_run(store)), start(store, add_run(store))
+    finish(store, add_run(store))
+    store.set_status(going.id, "paused")
+    store.mark(other.id, name="goes on")
+    assert on_charts(open_page("live"))["runs"] == [going.id, other.id]
+
+
+@pytest.mark.parametrize("status", ["paused", "stopped", "interrupted", "failed"])
 def test_resume_puts_a_run_in_the_queue_again(
     store: Store, stopper: Stopper, started: list[str], status: Any
 ) -> None:

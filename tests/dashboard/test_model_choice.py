@@ -211,6 +211,7 @@ ODD_SETTINGS: dict[str, Any] = {
     "training.clip_norm": 7.5,
     "training.ema_decay": 0.97,
     "training.early_stopping": 60,
+    "training.max_minutes": 7.5,
 }
 
 

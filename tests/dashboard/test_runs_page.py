@@ -69,7 +69,8 @@ def test_all_runs_are_listed_the_newest_first(three: list[Run]) -> None:
         ),
         (
             "Waiting",
-            {"Compare", "Show the curves", "Use its settings", "Stop", "Start next", "Star"},
+            {"Compare", "Show the curves", "Use its settings", "Stop", "Pause", "Start next"}
+            | {"Star"},
         ),
     ],
 )
@@ -148,6 +149,10 @@ def test_waiting_runs_are_reordered_stopped_and_resumed(
     click(tick(page, "Stopped"), "Resume")
     assert store.run(three[1].id).status == "queued"
     assert "supervisor" in started
+    click(tick(page, "Stopped"), "Pause")
+    assert store.run(three[1].id).status == "paused"
+    click(tick(page, "Stopped"), "Resume")
+    assert store.run(three[1].id).status == "queued"
 
 
 def test_a_run_is_tried_again_with_the_same_settings(

@@ -141,6 +141,7 @@ class TestSettings:
             "train.optimiser.weight_decay",
             "train.training.label_smoothing",
             "train.training.early_stopping",
+            "train.training.max_minutes",
             "train.seed",
         } <= shown
 
@@ -276,6 +277,7 @@ class TestStart:
             ("optimiser.weight_decay", 0.01, "optimiser.weight_decay"),
             ("training.label_smoothing", 0.1, "training.label_smoothing"),
             ("training.early_stopping", 4, "training.early_stopping"),
+            ("training.max_minutes", 30.0, "training.max_minutes"),
             ("training.batch_norm", "frozen", "training.batch_norm"),
             ("training.mixup", 0.2, "training.mixup"),
             ("training.cutmix", 1.0, "training.cutmix"),

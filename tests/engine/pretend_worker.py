@@ -61,8 +61,11 @@ class PretendWorker:
             store.set_status(run_id, "failed", "The training loss became NaN.")
             return
         for epoch, accuracy in enumerate(accuracies, start=1):
-            asked_to_stop = store.append(run_id, [epoch_event(epoch, accuracy)])
-            if asked_to_stop or self._done.wait(self._epoch_seconds):
+            wish = store.append(run_id, [epoch_event(epoch, accuracy)])
+            if wish == "pause":
+                store.set_status(run_id, "paused", f"paused after epoch {epoch}")
+                return
+            if wish or self._done.wait(self._epoch_seconds):
                 store.set_status(run_id, "stopped", "stopped by hand")
                 return
         summary = {"best_val_accuracy": max(accuracies), "seconds": 1.5 * len(accuracies)}

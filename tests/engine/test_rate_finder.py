@@ -64,6 +64,7 @@ def alive(status: Any = "working", **values: Any) -> WorkState:
         {"optimiser.warmup": 0.2},
         {"training.epochs": 50},
         {"training.early_stopping": 3},
+        {"training.max_minutes": 3.0},
         {"training.ema_decay": 0.9},
     ],
     ids=lambda settings: next(iter(settings)),

@@ -32,15 +32,19 @@ state.LEAST_SECONDS, state.MOST_SHARE = 0.0, 1e9
 from engine.runs.worker import main
 sys.exit(main(sys.argv[1]))
 """
+# One that keeps a state after each step, too.
+WITHIN = "from engine.training import state\nstate.LEAST_SECONDS_WITHIN = 0.0\n"
 EPOCHS = 10
+# A machine that others use, too, takes its time.
+END_SECONDS = 600
 
 
 @contextlib.contextmanager
-def worker(store: Store) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def worker(store: Store, prelude: str = "") -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Trains the run that waits, in a process of its own, as the supervisor would."""
     claimed = store.claim_next(1, machine_name())
     assert claimed is not None
-    process = subprocess.Popen([sys.executable, "-P", "-c", WORKER, claimed[0]])
+    process = subprocess.Popen([sys.executable, "-P", "-c", prelude + WORKER, claimed[0]])
     try:
         yield claimed[0], process
     finally:
@@ -51,7 +55,7 @@ def worker(store: Store) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
 def trained(store: Store, spec: RunSpec) -> Run:
     [run] = store.add_runs([("whole", spec)])
     with worker(store) as (_, process):
-        assert process.wait(120) == 0
+        assert process.wait(END_SECONDS) == 0
     return store.run(run.id)
 
 
@@ -99,7 +103,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(name: str, tiny_folder: Path) -
         assert store.reopen(run.id)
         assert store.run(run.id).status == "queued"
     with worker(store) as (_, process):
-        assert process.wait(120) == 0
+        assert process.wait(END_SECONDS) == 0
     again = store.run(run.id)
     assert (again.status, again.reason) == ("finished", whole.reason)
     assert metrics(store.epochs(run.id)) == metrics(store.epochs(whole.id))
@@ -113,6 +117,42 @@ def test_a_killed_run_ends_as_if_it_had_not_been(name: str, tiny_folder: Path) -
     told = [event.seq for event in store.events(run.id)]
     assert told == sorted(set(told))
     assert not state_files(run_folder(run.id))
+
+
+def test_a_run_that_is_killed_within_an_epoch_goes_on_within_it(tiny_folder: Path) -> None:
+    store = Store()
+    settings = {
+        "training.epochs": 4,
+        "training.batch_size": 2,
+        "images.augmentation": "standard",
+        "model.dropout": 0.2,
+    }
+    spec = tiny_spec(tiny_folder, settings)
+    whole = trained(store, spec)
+    [run] = store.add_runs([("killed", spec)])
+    for step in (5, 16):
+        with worker(store, WITHIN) as (run_id, process):
+            wait_for(lambda at=step: steps_of(store, run_id)[-1:] >= [at], 60, f"step {step}")
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        mark_interrupted(store)
+        assert state_files(run_folder(run.id))
+        assert store.reopen(run.id)
+    with worker(store, WITHIN) as (_, process):
+        assert process.wait(END_SECONDS) == 0
+    told = [e for e in store.events_of_kind(run.id, "progress") if e.values["task"] == "resumed"]
+    assert len(told) == 2
+    # What was told of last need not be in the store when the process dies.
+    assert told[0].step >= 4
+    assert told[1].step >= 15
+    assert metrics(store.epochs(run.id)) == metrics(store.epochs(whole.id))
+    assert steps_of(store, run.id) == steps_of(store, whole.id) == list(range(1, 37))
+    weights = [load_file(run_folder(one.id) / CHECKPOINT_FILE) for one in (run, whole)]
+    assert same(*weights)
+
+
+def steps_of(store: Store, run_id: str) -> list[int]:
+    return [event.step for event in store.events_of_kind(run_id, "step")]
 
 
 def test_what_was_steered_is_steered_again_at_the_same_steps(tiny_folder: Path) -> None:
@@ -134,7 +174,7 @@ def test_what_was_steered_is_steered_again_at_the_same_steps(tiny_folder: Path) 
     before = [(e.step, e.values["sentence"]) for e in store.events_of_kind(run.id, "act")]
     assert store.reopen(run.id)
     with worker(store) as (_, process):
-        assert process.wait(120) == 0
+        assert process.wait(END_SECONDS) == 0
     after = [(e.step, e.values["sentence"]) for e in store.events_of_kind(run.id, "act")]
     assert after == before
     replayed = trained(store, replay_spec(spec, store.events_of_kind(run.id, "act")))
@@ -165,7 +205,7 @@ def test_a_run_that_kept_nothing_begins_anew(tiny_folder: Path) -> None:
     store.set_status(run.id, "interrupted", "killed")
     store.reopen(run.id)
     with worker(store) as (_, process):
-        assert process.wait(120) == 0
+        assert process.wait(END_SECONDS) == 0
     assert metrics(store.epochs(run.id)) == metrics(store.epochs(whole.id))
     steps = [[e.step for e in store.events_of_kind(one.id, "step")] for one in (run, whole)]
     assert steps[0] == steps[1]
@@ -178,7 +218,7 @@ def test_only_what_ended_before_its_time_can_be_resumed(tiny_folder: Path) -> No
     store = Store()
     run = trained(store, tiny_spec(tiny_folder, {"training.epochs": 1}))
     assert not store.reopen(run.id)
-    assert "is finished; only a run that was stopped, interrupted or failed" in refusal(
+    assert "is finished; only a run that was paused, stopped, interrupted or failed" in refusal(
         thaw("resume", run.id)
     )
 

@@ -328,6 +328,31 @@ def test_a_search_that_is_stopped_ends_its_runs(store: Store, started: list[str]
     assert run.status == "stopped"
 
 
+def test_a_trial_that_is_paused_waits_and_the_others_go_on(
+    store: Store, started: list[str]
+) -> None:
+    search = start_search(search_spec(RATES, trials=3))
+    with PretendWorker(lambda _: [0.5] * 100, epoch_seconds=0.01):
+        driver = threading.Thread(target=main, args=(search.id,))
+        driver.start()
+        wait_for(lambda: any(one.num_epochs for one in trials_of(search.id)), 30, "an epoch")
+        [first] = store.all_runs(("running",))
+        store.request_pause(first.id)
+
+        def others_are_done() -> bool:
+            states = [one.state for one in trials_of(search.id)]
+            return sorted(states) == ["complete", "complete", "running"]
+
+        wait_for(others_are_done, 60, "two other trials")
+        assert store.run(first.id).status == "paused"
+        assert find_search(search.id).status == "running"
+        store.reopen(first.id)
+        driver.join(60)
+    assert not driver.is_alive()
+    assert find_search(search.id).status == "finished"
+    assert [one.state for one in trials_of(search.id)] == ["complete"] * 3
+
+
 def test_a_stopped_search_can_go_on(started: list[str]) -> None:
     search = start_search(search_spec(RATES, trials=3))
     stop_search(search.id)

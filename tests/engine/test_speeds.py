@@ -93,6 +93,7 @@ def test_an_estimate_is_the_sum_over_phases(
         ("bias_only", {}, 10 * EPOCH),
         ("gradual", {}, PASS + 9 * EPOCH),
         ("full", {"training.early_stopping": 2}, 10 * EPOCH),
+        ("full", {"training.max_minutes": 2.0}, 10 * EPOCH),
     ],
 )
 def test_what_costs_less_than_full_training_is_a_bound(
