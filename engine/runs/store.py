@@ -1,9 +1,12 @@
 """The store: runs and their events, for any number of processes at once."""
 
 import json
+import os
 import secrets
 import sqlite3
 import time
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +14,9 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Engine,
     Row,
+    Select,
     and_,
     bindparam,
     delete,
@@ -31,6 +36,9 @@ from engine.spec import Act, RunSpec
 from engine.strategies import STRATEGIES
 
 MARKS = frozenset({"name", "note", "tags", "starred", "archived"})
+
+# Rows of events that are read at once: a writer waits for no more, see tables.py.
+PAGE = 5000
 
 NewEvent = tuple[float, Kind, int, int, Mapping[str, Value]]
 
@@ -113,6 +121,7 @@ class Store:
             StoreError: the database cannot be opened.
         """
         self.engine = open_database(url or database_url())
+        weakref.finalize(self, _dispose, self.engine, os.getpid())
 
     def close(self) -> None:
         """Closes all connections."""
@@ -123,18 +132,23 @@ class Store:
         group_id = secrets.token_hex(4)
         ids = [secrets.token_hex(4) for _ in named_specs]
         with writing(self.engine) as connection:
+            specs = connection.scalars(select(runs.c.spec)).all()
+            colours = Counter(_temperature(text) for text in specs)
             for run_id, (name, spec) in zip(ids, named_specs, strict=True):
-                self._add(connection, run_id, name, spec, group_id)
+                temperature = STRATEGIES[spec.strategy.name].temperature
+                self._add(connection, run_id, name, spec, group_id, colours[temperature])
+                colours[temperature] += 1
         return [self.run(run_id) for run_id in ids]
 
     def _add(
-        self, connection: Connection, run_id: str, name: str, spec: RunSpec, group_id: str
+        self,
+        connection: Connection,
+        run_id: str,
+        name: str,
+        spec: RunSpec,
+        group_id: str,
+        colour: int,
     ) -> None:
-        same_temperature = [
-            row.spec
-            for row in connection.execute(select(runs.c.spec))
-            if _temperature(row.spec) == STRATEGIES[spec.strategy.name].temperature
-        ]
         connection.execute(
             insert(runs).values(
                 id=run_id,
@@ -142,7 +156,7 @@ class Store:
                 status="queued",
                 spec=spec.model_dump_json(),
                 group_id=group_id,
-                colour=len(same_temperature),
+                colour=colour,
                 created_at=time.time(),
             )
         )
@@ -154,13 +168,12 @@ class Store:
         Raises:
             RunNotFoundError: no run or several answer to it.
         """
-        with self.engine.connect() as connection:
-            rows = connection.execute(
-                select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(2)
-            ).all()
+        # Upper and lower case are alike to SQLite only.
+        starts = runs.c.id.startswith(run_id.lower(), autoescape=True)
+        rows = self._read(select(runs).where(starts).order_by(runs.c.id).limit(2))
         if not rows or not run_id:
             raise RunNotFoundError(f"There is no run {run_id!r}; `thaw runs` lists them.")
-        if len(rows) > 1 and rows[0].id != run_id:
+        if len(rows) > 1 and rows[0].id != run_id.lower():
             raise RunNotFoundError(f"Several runs start with {run_id!r}; give more of the id.")
         return _to_run(rows[0])
 
@@ -177,16 +190,14 @@ class Store:
             query = query.where(or_(runs.c.status.in_(ACTIVE), not_(put_away)))
         if statuses is not None:
             query = query.where(runs.c.status.in_(list(statuses)))
-        with self.engine.connect() as connection:
-            return [_to_run(row) for row in connection.execute(query)]
+        return [_to_run(row) for row in self._read(query)]
 
     def heads(self, run_ids: Iterable[str]) -> dict[str, tuple[int, Status]]:
         """Returns `last_seq` and status of the given runs and of all active ones."""
         query = select(runs.c.id, runs.c.last_seq, runs.c.status).where(
             or_(runs.c.id.in_(list(run_ids)), runs.c.status.in_(ACTIVE))
         )
-        with self.engine.connect() as connection:
-            return {row.id: (row.last_seq, row.status) for row in connection.execute(query)}
+        return {row.id: (row.last_seq, row.status) for row in self._read(query)}
 
     def watch(self) -> Callable[[], bool]:
         """Returns a function that says whether anything was written since it was last asked.
@@ -215,14 +226,7 @@ class Store:
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[MetricEvent]:
         """Returns a run's events whose `seq` is greater than `after`, in order."""
-        query = (
-            select(events)
-            .where(events.c.run_id == run_id, events.c.seq > after)
-            .order_by(events.c.seq)
-            .limit(limit)
-        )
-        with self.engine.connect() as connection:
-            return [_to_event(row) for row in connection.execute(query)]
+        return self._events(select(events).where(events.c.run_id == run_id), after, limit)
 
     def epochs(self, run_id: str) -> list[MetricEvent]:
         """Returns a run's epoch events, in order."""
@@ -230,17 +234,28 @@ class Store:
 
     def events_of_kind(self, run_id: str, kind: Kind) -> list[MetricEvent]:
         """Returns a run's events of one kind, in order."""
-        query = (
-            select(events)
-            .where(events.c.run_id == run_id, events.c.kind == kind)
-            .order_by(events.c.seq)
-        )
+        chosen = select(events).where(events.c.run_id == run_id, events.c.kind == kind)
+        return self._events(chosen, after=0, limit=None)
+
+    def _events(self, query: Select[Any], after: int, limit: int | None) -> list[MetricEvent]:
+        found: list[MetricEvent] = []
+        while limit is None or len(found) < limit:
+            size = PAGE if limit is None else min(PAGE, limit - len(found))
+            rows = self._read(query.where(events.c.seq > after).order_by(events.c.seq).limit(size))
+            found += [_to_event(row) for row in rows]
+            if len(rows) < size:
+                break
+            after = found[-1].seq
+        return found
+
+    def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Returns all rows of a query; when they are worked on, nothing is locked any more."""
         with self.engine.connect() as connection:
-            return [_to_event(row) for row in connection.execute(query)]
+            return connection.execute(query).all()
 
     def append(self, run_id: str, new_events: Sequence[NewEvent]) -> bool:
         """Appends events in one transaction, beats, and returns whether a stop was requested."""
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             self._append(connection, run_id, new_events)
             connection.execute(update(runs).where(runs.c.id == run_id).values(beat_at=time.time()))
             return bool(connection.scalar(select(runs.c.stop_requested).where(runs.c.id == run_id)))
@@ -291,7 +306,7 @@ class Store:
         Returns:
             Whether the run had an allowed status, so that the change was made.
         """
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             row = connection.execute(
                 select(runs.c.status, runs.c.summary).where(runs.c.id == run_id)
             ).first()
@@ -311,7 +326,7 @@ class Store:
 
     def add_to_summary(self, run_id: str, facts: Mapping[str, Any]) -> None:
         """Adds facts to a run's summary."""
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             text = connection.scalar(select(runs.c.summary).where(runs.c.id == run_id))
             merged = json.loads(text or "{}") | dict(facts)
             connection.execute(
@@ -320,7 +335,7 @@ class Store:
 
     def set_process(self, run_id: str, host: str, pid: int, pid_started: float) -> None:
         """Records which process trains the run."""
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             connection.execute(
                 update(runs)
                 .where(runs.c.id == run_id)
@@ -339,7 +354,7 @@ class Store:
         assert not unknown, unknown
         if "tags" in marks:
             marks["tags"] = json.dumps(sorted(set(marks["tags"])))
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(**marks))
 
     def delete(self, run_id: str) -> bool:
@@ -353,14 +368,14 @@ class Store:
     def _set_deleted(self, run_id: str, at: float | None) -> bool:
         was = runs.c.deleted_at.is_(None) if at else runs.c.deleted_at.is_not(None)
         chosen = and_(runs.c.id == run_id, runs.c.status.not_in(ACTIVE), was)
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             done = connection.execute(update(runs).where(chosen).values(deleted_at=at))
         return bool(done.rowcount)
 
     def forget(self, run_id: str) -> None:
         """Removes a run that was thrown away from the store, for good."""
         thrown_away = and_(runs.c.id == run_id, runs.c.deleted_at.is_not(None))
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             if connection.scalar(select(runs.c.id).where(thrown_away)) is None:
                 return
             for table in (events, acts):
@@ -411,7 +426,7 @@ class Store:
             # A phase is told of with the number of steps before it.
             and_(events.c.kind == "phase", events.c.step >= step),
         )
-        with writing(self.engine) as connection:
+        with writing(self.engine, run_id) as connection:
             connection.execute(delete(events).where(events.c.run_id == run_id, later))
 
     def request_act(self, run_id: str, act: Act) -> None:
@@ -426,7 +441,7 @@ class Store:
                 f"Run {run.id} is {run.status}; only a run that is going on can be steered."
             )
         RunSpec.parse(run.spec.model_dump() | {"steering": [act.model_dump()]})
-        with writing(self.engine) as connection:
+        with writing(self.engine, run.id) as connection:
             last = connection.scalar(select(func.max(acts.c.number)).where(acts.c.run_id == run.id))
             connection.execute(
                 insert(acts).values(
@@ -444,22 +459,21 @@ class Store:
             .where(acts.c.run_id == run_id, acts.c.number > after)
             .order_by(acts.c.number)
         )
-        with self.engine.connect() as connection:
-            return [(row.number, Act.parse(row.act)) for row in connection.execute(query)]
+        return [(row.number, Act.parse(row.act)) for row in self._read(query)]
 
     def claim_next(self, num_slots: int, host: str) -> tuple[str, int] | None:
         """Takes the run that waited longest, where a slot is free, and marks it as running.
 
         Args:
-            num_slots: runs that may go on at once on this store.
-            host: where it will run.
+            num_slots: runs that may go on at once on this machine.
+            host: the machine, where it will run.
 
         Returns:
             The run's id and the number of its slot, or None.
         """
         with writing(self.engine) as connection:
             working = connection.execute(
-                select(runs.c.slot).where(runs.c.status.in_(WORKING))
+                select(runs.c.slot).where(runs.c.status.in_(WORKING), runs.c.host == host)
             ).all()
             taken = {row.slot for row in working}
             free = [slot for slot in range(num_slots) if slot not in taken]
@@ -494,6 +508,13 @@ class Store:
         )
         with self.engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def _dispose(engine: Engine, pid: int) -> None:
+    """Closes the connections of a store that nobody uses any more."""
+    # A child that was forked shares them with its parent, who may use them.
+    if os.getpid() == pid:
+        engine.dispose()
 
 
 def _temperature(spec_json: str) -> str | None:

@@ -34,6 +34,8 @@ sys.exit(main(sys.argv[1]))
 """
 EPOCHS = 10
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 @contextlib.contextmanager
 def worker(store: Store) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:

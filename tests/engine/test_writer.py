@@ -12,7 +12,7 @@ from tests.engine.waiting import wait_for
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
+def store(database: str) -> Iterator[Store]:
     opened = Store()
     yield opened
     opened.close()
