@@ -255,7 +255,9 @@ def open_studies(for_new: bool = False) -> Iterator["RDBStorage"]:
     url = database_url()
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     # A generous wait: training processes write to the same file.
-    engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {}
+    engine_kwargs: dict[str, Any] = (
+        {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
+    )
     try:
         # Two processes that make the tables at once would be in each other's way.
         with FileLock(thaw_home() / "searches.lock"):

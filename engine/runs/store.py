@@ -253,12 +253,26 @@ class Store:
         with self.engine.connect() as connection:
             return connection.execute(query).all()
 
-    def append(self, run_id: str, new_events: Sequence[NewEvent]) -> bool:
-        """Appends events in one transaction, beats, and returns whether a stop was requested."""
+    def append(self, run_id: str, new_events: Sequence[NewEvent], again: bool = False) -> bool:
+        """Appends events in one transaction, beats, and returns whether a stop was requested.
+
+        A run that was taken for dead, since neither it nor its beats could be seen, is so no more.
+
+        Args:
+            run_id: the run.
+            new_events: what it tells.
+            again: they may be there already, since the answer to an earlier call was lost.
+        """
+        this_run = runs.c.id == run_id
         with writing(self.engine, run_id) as connection:
-            self._append(connection, run_id, new_events)
-            connection.execute(update(runs).where(runs.c.id == run_id).values(beat_at=time.time()))
-            return bool(connection.scalar(select(runs.c.stop_requested).where(runs.c.id == run_id)))
+            back = update(runs).where(this_run, runs.c.status == "interrupted")
+            if connection.execute(back.values(status="running", reason="", ended_at=None)).rowcount:
+                told: dict[str, Value] = {"status": "running", "reason": "It was heard of again."}
+                self._append(connection, run_id, [(time.time(), "status", 0, 0, told)])
+            if not (again and new_events and _has(connection, run_id, new_events[0])):
+                self._append(connection, run_id, new_events)
+            connection.execute(update(runs).where(this_run).values(beat_at=time.time()))
+            return bool(connection.scalar(select(runs.c.stop_requested).where(this_run)))
 
     def _append(self, connection: Connection, run_id: str, new_events: Sequence[NewEvent]) -> None:
         if not new_events:
@@ -508,6 +522,14 @@ class Store:
         )
         with self.engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def _has(connection: Connection, run_id: str, event: NewEvent) -> bool:
+    """Returns whether a run has told of this very thing, at this very time."""
+    at, kind, epoch, step, _ = event
+    same = (events.c.time == at, events.c.kind == kind, events.c.epoch == epoch)
+    query = select(events.c.seq).where(events.c.run_id == run_id, *same, events.c.step == step)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _dispose(engine: Engine, pid: int) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from engine.errors import ThawError
 from engine.events import Value
 from engine.files import write_text
 from engine.home import run_folder
+from engine.runs.patience import patiently
 from engine.runs.process import host_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
@@ -38,23 +40,25 @@ class SummaryWriter(EventWriter):
         """Takes an event down, and what it says of the run as a whole."""
         if values.get("task") == RESUMED:
             # What was told of later steps is about to be told again.
-            self._store.forget_after(self._run_id, step)
+            patiently(partial(self._store.forget_after, self._run_id, step))
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
-            self._store.add_to_summary(self._run_id, self.facts)
+            patiently(partial(self._store.add_to_summary, self._run_id, self.facts))
         super().emit(kind, epoch, step, values)
 
 
 def main(run_id: str) -> int:
     """Trains a run and gives it its final status; returns the exit code."""
-    store = Store()
-    run = store.run(run_id)
+    store = patiently(Store)
+    run = patiently(partial(store.run, run_id))
     started = process_started(os.getpid())
-    store.set_process(run.id, host_name(), os.getpid(), started or 0.0)
+    patiently(
+        partial(store.set_process, run.id, host_name(), os.getpid(), started or 0.0),
+    )
     folder = run_folder(run.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
-    writer = SummaryWriter(store, run)
+    writer = patiently(partial(SummaryWriter, store, run))
     signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
     try:
         _train(store, run, folder, writer)
@@ -79,24 +83,20 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
 
     if not state_files(folder):
         # It begins anew, if it had begun.
-        store.forget_after(run.id, 0)
+        patiently(partial(store.forget_after, run.id, 0))
     outcome = train(run.spec, folder, writer, writer.recorded)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
-    store.set_status(
-        run.id,
-        outcome.status,
-        outcome.note,
-        summary={
-            "blend": outcome.blend,
-            "best_val_accuracy": outcome.best_val_accuracy,
-            "best_epoch": outcome.best_epoch,
-            "seconds": outcome.seconds,
-            "cpu_seconds": outcome.cpu_seconds,
-            "acts_too_late": list(outcome.acts_too_late),
-            "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
-        },
-    )
+    summary = {
+        "blend": outcome.blend,
+        "best_val_accuracy": outcome.best_val_accuracy,
+        "best_epoch": outcome.best_epoch,
+        "seconds": outcome.seconds,
+        "cpu_seconds": outcome.cpu_seconds,
+        "acts_too_late": list(outcome.acts_too_late),
+        "checkpoint": str(checkpoint) if checkpoint.is_file() else None,
+    }
+    patiently(partial(store.set_status, run.id, outcome.status, outcome.note, summary=summary))
 
 
 def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
@@ -104,7 +104,7 @@ def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str
     try:
         writer.close()
     finally:
-        store.set_status(run.id, "failed", reason)
+        patiently(partial(store.set_status, run.id, "failed", reason))
 
 
 if __name__ == "__main__":

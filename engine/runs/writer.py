@@ -1,12 +1,18 @@
-"""Writes a run's events from a thread of its own, so that training never waits for the disk."""
+"""Writes a run's events from a thread of its own, so that training never waits for the disk.
+
+Nor for a store that is away: training goes on, and what it told is written once the store is back.
+At the end the writer waits for it as long as `patience.py` says, then the run fails.
+"""
 
 import contextlib
+import itertools
 import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
 
 from engine.events import Kind, Value
+from engine.runs.patience import give_up_after, patiently
 from engine.runs.store import NewEvent, Store
 from engine.spec import Act
 
@@ -35,6 +41,7 @@ class EventWriter:
         for act in again:
             self._acts.put(act)
         self._error: Exception | None = None
+        self._closed_at: float | None = None
         self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
         self._thread.start()
 
@@ -70,6 +77,8 @@ class EventWriter:
         Raises:
             Exception: what kept the thread from writing.
         """
+        if self._closed_at is None:
+            self._closed_at = time.monotonic()
         self._events.put(None)
         self._thread.join()
         if self._error is not None:
@@ -80,13 +89,30 @@ class EventWriter:
         try:
             while open_ended:
                 batch, open_ended = self._next_batch()
-                if self._store.append(self._run_id, batch):
+                if self._append(batch):
                     self._stop.set()
-                for number, act in self._store.acts(self._run_id, self._acts_seen):
+                for number, act in patiently(self._new_acts, self._gives_up):
                     self._acts_seen = number
                     self._acts.put(act)
         except Exception as error:
             self._error = error
+
+    def _append(self, batch: Sequence[NewEvent]) -> bool:
+        """Writes events once, however often it takes; returns whether a stop was requested."""
+        tries = itertools.count()
+
+        def append() -> bool:
+            return self._store.append(self._run_id, batch, again=next(tries) > 0)
+
+        return patiently(append, self._gives_up)
+
+    def _new_acts(self) -> list[tuple[int, Act]]:
+        return self._store.acts(self._run_id, self._acts_seen)
+
+    def _gives_up(self, away_seconds: float) -> bool:
+        """Returns whether the store has been away for too long since training ended."""
+        closed_at = self._closed_at
+        return closed_at is not None and give_up_after(time.monotonic() - closed_at)
 
     def _next_batch(self) -> tuple[list[NewEvent], bool]:
         """Returns the events that have come, after at most BEAT_SECONDS, and whether more may."""
