@@ -203,7 +203,8 @@ class Store:
         """Returns a function that says whether anything was written since it was last asked.
 
         On SQLite that is one look at a counter, which never waits and costs next to nothing; while
-        someone writes, and on other databases, the answer is yes.
+        someone writes, and on PostgreSQL, the answer is yes. There `heads` is looked at instead,
+        which at 20 times a second costs 2 % of a core, and only while a page is open.
         """
         if self.engine.dialect.name != "sqlite":
             return lambda: True

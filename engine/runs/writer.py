@@ -17,7 +17,11 @@ from engine.runs.store import NewEvent, Store
 from engine.spec import Act
 
 BEAT_SECONDS = 0.5
-BATCH = 500
+BATCH = 2000
+# A run that always has more to tell would else hold the store without a break, and on SQLite those
+# who wait ask for it ten times a second only. It rests for so many times as long as it wrote.
+REST = 2.0
+MOST_REST_SECONDS = 0.5
 
 
 class EventWriter:
@@ -42,6 +46,7 @@ class EventWriter:
             self._acts.put(act)
         self._error: Exception | None = None
         self._closed_at: float | None = None
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
         self._thread.start()
 
@@ -79,6 +84,7 @@ class EventWriter:
         """
         if self._closed_at is None:
             self._closed_at = time.monotonic()
+        self._closing.set()
         self._events.put(None)
         self._thread.join()
         if self._error is not None:
@@ -89,11 +95,13 @@ class EventWriter:
         try:
             while open_ended:
                 batch, open_ended = self._next_batch()
+                began = time.monotonic()
                 if self._append(batch):
                     self._stop.set()
                 for number, act in patiently(self._new_acts, self._gives_up):
                     self._acts_seen = number
                     self._acts.put(act)
+                self._closing.wait(min(REST * (time.monotonic() - began), MOST_REST_SECONDS))
         except Exception as error:
             self._error = error
 
