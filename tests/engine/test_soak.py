@@ -8,7 +8,7 @@ MOST_JOURNAL = 4 * 2**20
 
 
 @pytest.mark.parametrize("seconds", [8.0, pytest.param(120.0, marks=pytest.mark.slow)])
-def test_a_store_bears_many_hands(seconds: float, database: str) -> None:
+def test_a_store_bears_many_hands(seconds: float, either_database: str) -> None:
     outcome = soak(seconds, events_a_second=200)
     assert outcome.faults == []
     assert outcome.integrity == "ok"

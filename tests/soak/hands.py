@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
-from typing import Any, TypeVar
+from multiprocessing.synchronize import Event, Semaphore
+from typing import Any, NamedTuple, TypeVar
 
 from engine.runs.store import Store
 from engine.runs.writer import EventWriter
@@ -20,6 +20,20 @@ PAGE_SECONDS = 0.05
 MARK_SECONDS = 0.05
 
 Result = TypeVar("Result")
+
+
+class Signals(NamedTuple):
+    """What they have in common.
+
+    Attributes:
+        ready: each says that it has begun.
+        end: all are to end.
+        told: what they saw.
+    """
+
+    ready: Semaphore
+    end: Event
+    told: "Queue[Seen]"
 
 
 @dataclass
@@ -61,13 +75,13 @@ class TimedStore(Store):
         return self.seen.timed(super().append, *arguments, **more)
 
 
-def write(run_id: str, events_a_second: float, end: Event, told: "Queue[Seen]") -> None:
+def write(run_id: str, events_a_second: float, signals: Signals) -> None:
     """A run that tells of a step many times a second, and of an epoch after each 100."""
 
     def work(store: TimedStore, seen: Seen) -> None:
         writer = EventWriter(store, run_id)
         began = time.perf_counter()
-        while not end.is_set():
+        while not signals.end.is_set():
             due = int((time.perf_counter() - began) * events_a_second) - seen.num_events
             for _ in range(due):
                 seen.num_events += 1
@@ -78,17 +92,17 @@ def write(run_id: str, events_a_second: float, end: Event, told: "Queue[Seen]") 
             time.sleep(0.005)
         writer.close()
 
-    _do("a run that writes", work, told)
+    _do("a run that writes", work, signals)
 
 
-def read(run_id: str, number: int, end: Event, told: "Queue[Seen]") -> None:
+def read(run_id: str, number: int, signals: Signals) -> None:
     """A dashboard with open pages: it polls, lists runs, and now and then reads a long run."""
     drawn = random.Random(number)
 
     def work(store: TimedStore, seen: Seen) -> None:
         cursor, long_at = 0, time.monotonic() + drawn.uniform(0, LONG_READ_SECONDS)
         changed = store.watch()
-        while not end.is_set():
+        while not signals.end.is_set():
             if changed():
                 seen.timed(store.heads, [run_id])
                 fresh = [event.seq for event in seen.timed(store.events, run_id, cursor)]
@@ -105,30 +119,31 @@ def read(run_id: str, number: int, end: Event, told: "Queue[Seen]") -> None:
             time.sleep(PAGE_SECONDS)
         seen.num_events = cursor
 
-    _do(f"reader {number}", work, told)
+    _do(f"reader {number}", work, signals)
 
 
-def mark(run_id: str, end: Event, told: "Queue[Seen]") -> None:
+def mark(run_id: str, signals: Signals) -> None:
     """A person in a hurry, who names, tags and stars runs, and reads what was marked."""
 
     def work(store: TimedStore, seen: Seen) -> None:
-        while not end.is_set():
+        while not signals.end.is_set():
             note = f"note {seen.num_calls}"
             seen.timed(store.mark, run_id, note=note, tags=["a", note], starred=True)
             if (found := seen.timed(store.run, run_id).note) != note:
                 seen.faults.append(f"{found!r} was kept for {note!r}")
             time.sleep(MARK_SECONDS)
 
-    _do("a person who marks", work, told)
+    _do("a person who marks", work, signals)
 
 
-def _do(who: str, work: Callable[[TimedStore, Seen], None], told: "Queue[Seen]") -> None:
+def _do(who: str, work: Callable[[TimedStore, Seen], None], signals: Signals) -> None:
     seen = Seen(who)
     store = TimedStore()
     store.seen = seen
+    signals.ready.release()
     try:
         work(store, seen)
     except Exception as error:
         seen.faults.append(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     store.close()
-    told.put(seen)
+    signals.told.put(seen)

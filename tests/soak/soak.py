@@ -14,7 +14,7 @@ from engine.runs.store import Run, Store
 from engine.runs.tables import events
 from engine.spec import RunSpec
 from tests.soak import hands
-from tests.soak.hands import Seen
+from tests.soak.hands import Seen, Signals
 
 SAMPLE_SECONDS = 0.02
 END_SECONDS = 120.0
@@ -49,21 +49,23 @@ def soak(seconds: float, events_a_second: float, num_readers: int = NUM_READERS)
     store = Store()
     run = _add(store)
     context = multiprocessing.get_context("spawn")
-    end, told = context.Event(), context.Queue()
+    signals = Signals(context.Semaphore(0), context.Event(), context.Queue())
     processes = [
-        context.Process(target=hands.write, args=(run.id, events_a_second, end, told)),
-        context.Process(target=hands.mark, args=(run.id, end, told)),
+        context.Process(target=hands.write, args=(run.id, events_a_second, signals)),
+        context.Process(target=hands.mark, args=(run.id, signals)),
         *(
-            context.Process(target=hands.read, args=(run.id, number, end, told))
+            context.Process(target=hands.read, args=(run.id, number, signals))
             for number in range(1, num_readers + 1)
         ),
     ]
-    began, size = time.monotonic(), _size("thaw.db")
     for process in processes:
         process.start()
+    for _ in processes:
+        assert signals.ready.acquire(timeout=END_SECONDS)
+    began, size = time.monotonic(), _size("thaw.db")
     largest = _watch(seconds)
-    end.set()
-    seen = [told.get(timeout=END_SECONDS) for _ in processes]
+    signals.end.set()
+    seen = [signals.told.get(timeout=END_SECONDS) for _ in processes]
     for process in processes:
         process.join()
     outcome = Outcome(
@@ -83,7 +85,7 @@ def soak(seconds: float, events_a_second: float, num_readers: int = NUM_READERS)
 def _add(store: Store) -> Run:
     """Adds a run that goes on, and some that have ended, as a store has."""
     spec = RunSpec.parse({"data": {"folder": "photos"}})
-    *ended, run = store.add_runs([(f"run {number}", spec) for number in range(200)])
+    *ended, run = store.add_runs([(f"run {number}", spec) for number in range(40)])
     for one in ended:
         store.set_status(one.id, "finished", summary={"best_val_accuracy": 0.9})
     store.set_status(run.id, "running")
