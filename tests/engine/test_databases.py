@@ -14,7 +14,6 @@ from sqlalchemy import Engine, text
 
 from engine.errors import RunNotFoundError, StoreError
 from engine.runs import postgres as postgres_module
-from engine.runs import store as store_module
 from engine.runs.database import (
     database_url,
     describe_database,
@@ -22,7 +21,7 @@ from engine.runs.database import (
     open_database,
     writing,
 )
-from engine.runs.store import Run, Store
+from engine.runs.store import Run, Store, acts, base, events
 from engine.spec import RunSpec
 from tests.engine.specs import tiny_spec
 
@@ -178,7 +177,7 @@ def test_on_postgres_one_who_falls_silent_in_the_middle_holds_nobody_back(
 def test_rows_are_worked_on_when_nothing_is_locked(
     reads: str, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "PAGE", 10)
+    monkeypatch.setattr(events, "PAGE", 10)
     store = Store()
     run = add(store)
     store.set_status(run.id, "running")
@@ -192,10 +191,10 @@ def test_rows_are_worked_on_when_nothing_is_locked(
         written += 1
         return row
 
-    for name in ("_to_run", "_to_event"):
-        real = getattr(store_module, name)
-        monkeypatch.setattr(store_module, name, lambda row, real=real: real(write(row)))
-    monkeypatch.setattr(store_module.Act, "parse", write)
+    for module, name in ((base, "to_run"), (events, "_to_event")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda row, real=real: real(write(row)))
+    monkeypatch.setattr(acts.Act, "parse", write)
     if reads == "acts":
         other.execute("INSERT INTO acts VALUES (?, 1, 0.0, '{}')", (run.id,))
     getattr(store, reads)(*([] if reads == "all_runs" else [run.id]))
@@ -207,7 +206,7 @@ def test_rows_are_worked_on_when_nothing_is_locked(
 def test_events_that_take_several_reads_come_once_and_in_order(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "PAGE", 10)
+    monkeypatch.setattr(events, "PAGE", 10)
     run = add(store)
     store.append(run.id, [(1.0, "step", 1, step, {}) for step in range(1, 40)])
     assert [event.seq for event in store.events(run.id)] == list(range(1, 41))
