@@ -1,4 +1,4 @@
-.PHONY: run test test-all check bench chaos setup format index
+.PHONY: run test test-all check bench chaos soak setup format index
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -27,6 +27,9 @@ check: .venv/installed-dev
 bench: .venv/installed-dev
 	@./tests/chromium.sh
 	$(BIN)/python -m tests.benchmarks
+
+soak: .venv/installed-dev
+	$(BIN)/python -m tests.soak --minutes 60
 
 chaos: .venv/installed-dev
 	$(BIN)/python -m tests.chaos

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
+
+from engine.errors import StoreError
+from engine.runs.patience import is_away, why_away
 
 st.set_page_config(page_title="Thaw", page_icon=Path(__file__).parent / "icon.svg", layout="wide")
 
 st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }</style>")
 
-st.navigation(
+page = st.navigation(
     [
         st.Page("app_pages/train.py", title="Train", icon=":material/tune:", default=True),
         st.Page("app_pages/data.py", title="Data", icon=":material/photo_library:"),
@@ -20,4 +24,14 @@ st.navigation(
         st.Page("app_pages/search.py", title="Search", icon=":material/search:"),
     ],
     position="top",
-).run()
+)
+try:
+    page.run()
+except (SQLAlchemyError, StoreError) as error:
+    if not is_away(error):
+        raise
+    st.error(
+        f"The store of runs cannot be reached ({why_away(error)}). Runs that go on are not lost: "
+        "reload this page once its database is back.",
+        icon=":material/cloud_off:",
+    )

@@ -22,6 +22,7 @@ from dashboard.runs import colour_of, label_of
 from engine.errors import ThawError
 from engine.events import ACTIVE, MetricEvent
 from engine.models.catalogue import backbone_record, head_parameters
+from engine.runs.patience import why_away
 from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 from engine.strategies import STRATEGIES
@@ -183,7 +184,7 @@ class Hub:
                         await self._tell()
             except (ThawError, SQLAlchemyError, OSError) as error:
                 # The store is away for a moment, as when it is locked; pages wait and see.
-                log.warning("The store could not be read: %s", error)
+                log.warning("The store could not be read: %s", why_away(error))
                 answered = 0
                 await asyncio.sleep(1.0)
             await asyncio.sleep(POLL_SECONDS)

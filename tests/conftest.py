@@ -9,6 +9,9 @@ import pytest
 
 from engine.events import Kind, MetricEvent, Value
 from engine.spec import Act
+from tests.databases import database, either_database, postgres, postgres_server
+
+__all__ = ["database", "either_database", "postgres", "postgres_server"]
 
 CLIPART = Path(__file__).parent.parent / "sample_data" / "clipart" / "base"
 TINY_CLASSES = ("birds", "fruit", "vehicles")

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import NoReturn
 
 from engine.cli.app import app
 from engine.errors import ThawError
@@ -22,9 +23,20 @@ def main() -> None:
     try:
         app()
     except ThawError as error:
-        if "--json" in sys.argv:
-            import json
+        _refuse(str(error))
+    except Exception as error:
+        from engine.runs.patience import is_away, why_away
 
-            print(json.dumps({"error": str(error)}))
-        print(f"thaw: {error}", file=sys.stderr)
-        sys.exit(1)
+        if not is_away(error):
+            raise
+        _refuse(f"The store of runs cannot be reached ({why_away(error)}); try again.")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    """Says why a command could not be done, and ends."""
+    if "--json" in sys.argv:
+        import json
+
+        print(json.dumps({"error": sentence}))
+    print(f"thaw: {sentence}", file=sys.stderr)
+    sys.exit(1)

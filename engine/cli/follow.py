@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +20,7 @@ from engine.errors import StoreError
 from engine.events import MetricEvent, note_of
 from engine.home import thaw_home
 from engine.insight.compare import report
+from engine.runs.patience import patiently
 from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 
@@ -68,11 +70,11 @@ def follow_all(store: Store, runs: Sequence[Run], quiet: bool = False) -> list[R
                 console.print("Stopping; press Ctrl-C again to leave the runs going on.")
                 # From the end, so that none that waits takes the place of one that was stopped.
                 for run in reversed(runs):
-                    store.request_stop(run.id)
+                    patiently(partial(store.request_stop, run.id))
             if time.monotonic() - tended > TEND_SECONDS:
                 tended = time.monotonic()
-                tend(store)
-            now = [store.run(run.id) for run in runs]
+                patiently(partial(tend, store))
+            now = [patiently(partial(store.run, run.id)) for run in runs]
             left = [run for run in now if run.is_active]
             going_on = next((run.name for run in left if run.status != "queued"), "waiting")
             progress.update(bar, completed=len(now) - len(left), description=going_on)
@@ -97,15 +99,15 @@ def _watch(store: Store, run: Run, view: "_View", interrupt: Interrupt) -> Run:
         if interrupt.pressed and not asked:
             asked = True
             view.say("Stopping after the present step; press Ctrl-C again to leave it running.")
-            store.request_stop(run.id)
-        run = store.run(run.id)
-        for event in store.events(run.id, after=seen):
+            patiently(partial(store.request_stop, run.id))
+        run = patiently(partial(store.run, run.id))
+        for event in patiently(partial(store.events, run.id, after=seen)):
             seen = event.seq
             view.show(event)
         if not run.is_active:
             return run
         if run.status == "queued":
-            num_before = store.num_waiting_before(run)
+            num_before = patiently(partial(store.num_waiting_before, run))
             view.waiting(num_before)
             first_in_line_since = (
                 (first_in_line_since or time.monotonic()) if not num_before else None
@@ -113,7 +115,7 @@ def _watch(store: Store, run: Run, view: "_View", interrupt: Interrupt) -> Run:
             _require_start(run, first_in_line_since)
         if time.monotonic() - tended > TEND_SECONDS:
             tended = time.monotonic()
-            tend(store)
+            patiently(partial(tend, store))
         time.sleep(POLL_SECONDS)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from engine.errors import StoreError
 from engine.home import thaw_home
 from engine.runs.database import BUSY_SECONDS, database_url
+from engine.runs.patience import why_away
 from engine.runs.process import host_name, start_detached
 from engine.runs.queue import num_slots
 from engine.runs.search_space import SearchSpec, Value
@@ -255,7 +256,9 @@ def open_studies(for_new: bool = False) -> Iterator["RDBStorage"]:
     url = database_url()
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     # A generous wait: training processes write to the same file.
-    engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {}
+    engine_kwargs: dict[str, Any] = (
+        {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
+    )
     try:
         # Two processes that make the tables at once would be in each other's way.
         with FileLock(thaw_home() / "searches.lock"):
@@ -266,7 +269,9 @@ def open_studies(for_new: bool = False) -> Iterator["RDBStorage"]:
                 skip_compatibility_check=not for_new,
             )
     except (SQLAlchemyError, RuntimeError, ImportError) as error:
-        raise StoreError(f"The searches cannot be read from the store: {error}") from error
+        raise StoreError(
+            f"The searches cannot be read from the store: {why_away(error)}"
+        ) from error
     try:
         yield storage
     finally:
@@ -306,7 +311,9 @@ def _has_studies() -> bool:
     try:
         return inspect(engine).has_table("studies")
     except SQLAlchemyError as error:
-        raise StoreError(f"The searches cannot be read from the store: {error}") from error
+        raise StoreError(
+            f"The searches cannot be read from the store: {why_away(error)}"
+        ) from error
     finally:
         engine.dispose()
 

@@ -10,12 +10,14 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 
 from filelock import FileLock, Timeout
 
 from engine.errors import ThawError
 from engine.events import WORKING
 from engine.home import run_folder, thaw_home
+from engine.runs.patience import patiently
 from engine.runs.process import machine_name, process_started, start_detached
 from engine.runs.queue import LOCK_FILE, mark_interrupted, num_gpus, num_slots
 from engine.runs.stopping import end_overdue
@@ -33,7 +35,7 @@ def main() -> int:
     """
     try:
         with FileLock(thaw_home() / LOCK_FILE, timeout=LOCK_SECONDS):
-            _look_after(Store())
+            _look_after(patiently(Store))
     except Timeout:
         return 0
     except ThawError as error:
@@ -45,16 +47,20 @@ def main() -> int:
 def _look_after(store: Store) -> None:
     slots = num_slots()
     workers: dict[str, subprocess.Popen[bytes]] = {}
-    while True:
-        for run_id in [run_id for run_id, worker in workers.items() if worker.poll() is not None]:
-            _bury(store, run_id, workers.pop(run_id).returncode)
-        mark_interrupted(store)
-        end_overdue(store)
-        while (claimed := store.claim_next(slots, machine_name())) is not None:
-            workers[claimed[0]] = _start_worker(store, *claimed)
-        if not workers and not store.all_runs(("queued", *WORKING)):
-            return
+    while patiently(partial(_tend, store, slots, workers)):
         time.sleep(POLL_SECONDS)
+
+
+def _tend(store: Store, slots: int, workers: dict[str, "subprocess.Popen[bytes]"]) -> bool:
+    """Looks at all runs once, and returns whether there is something left to look after."""
+    for run_id in [run_id for run_id, worker in workers.items() if worker.poll() is not None]:
+        _bury(store, run_id, workers[run_id].returncode)
+        del workers[run_id]
+    mark_interrupted(store)
+    end_overdue(store)
+    while (claimed := store.claim_next(slots, machine_name())) is not None:
+        workers[claimed[0]] = _start_worker(store, *claimed)
+    return bool(workers or store.all_runs(("queued", *WORKING)))
 
 
 def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[bytes]":
@@ -67,7 +73,7 @@ def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[byt
     worker = start_detached(["engine.runs.worker", run_id], log, environment)
     started = process_started(worker.pid)
     if started is not None:
-        store.set_process(run_id, machine_name(), worker.pid, started)
+        patiently(partial(store.set_process, run_id, machine_name(), worker.pid, started))
     return worker
 
 

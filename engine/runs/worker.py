@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from engine.errors import ThawError
 from engine.events import Value
 from engine.files import write_text
 from engine.home import run_folder
+from engine.runs.patience import patiently
 from engine.runs.process import machine_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
-from engine.runs.writer import EventWriter, patiently
+from engine.runs.writer import EventWriter
 
 TRACEBACK_FILE = "traceback.txt"
 SPEC_FILE = "spec.json"
@@ -66,12 +68,14 @@ class SummaryWriter(EventWriter):
 
 def main(run_id: str) -> int:
     """Trains a run and gives it its final status; returns the exit code."""
-    store = Store()
-    run = store.run(run_id)
+    store = patiently(Store)
+    run = patiently(partial(store.run, run_id))
     started = process_started(os.getpid())
-    store.set_process(run.id, machine_name(), os.getpid(), started or 0.0)
+    patiently(
+        partial(store.set_process, run.id, machine_name(), os.getpid(), started or 0.0),
+    )
     folder = run_folder(run.id)
-    writer = SummaryWriter(store, run)
+    writer = patiently(partial(SummaryWriter, store, run))
     signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +114,7 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
     status, note = outcome.status, outcome.note
-    if status == "paused" and store.run(run.id).stop_requested:
+    if status == "paused" and patiently(partial(store.run, run.id)).stop_requested:
         # A person thought better of it while it was being written.
         status, note = "stopped", "stopped by hand"
     summary = {
@@ -125,7 +129,7 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     if not outcome.best_epoch and state_files(folder):
         # It ended while it was prepared, and what it had come to before still holds.
         summary = {}
-    patiently(lambda: store.set_status(run.id, status, note, summary=summary))
+    patiently(partial(store.set_status, run.id, status, note, summary=summary))
 
 
 def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
@@ -136,7 +140,7 @@ def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str
     try:
         writer.close()
     finally:
-        patiently(lambda: store.set_status(run.id, "failed", reason))
+        patiently(partial(store.set_status, run.id, "failed", reason))
 
 
 if __name__ == "__main__":

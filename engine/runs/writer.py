@@ -1,43 +1,28 @@
-"""Writes a run's events from a thread of its own, so that training never waits for the disk."""
+"""Writes a run's events from a thread of its own, so that training never waits for the disk.
+
+Nor for a store that is away: training goes on, and what it told is written once the store is back.
+At the end the writer waits for it as long as `patience.py` says, then the run fails.
+"""
 
 import contextlib
+import itertools
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
-from engine.errors import RunNotFoundError, StoreError
-from engine.events import Kind, Value
+from engine.events import Kind, Value, Wish
+from engine.runs.patience import give_up_after, patiently
 from engine.runs.store import NewEvent, Store
 from engine.spec import Act
 
 BEAT_SECONDS = 0.5
-BATCH = 500
-# How long a run waits for a store that cannot be written, as when the disk is full for a moment.
-PATIENCE_SECONDS = 60.0
-RETRY_SECONDS = 0.5
-
-Result = TypeVar("Result")
-
-
-def patiently(write: Callable[[], Result]) -> Result:
-    """Returns what a write to the store gives, which is tried for a while until it can be done.
-
-    Raises:
-        StoreError: the store could not be written all that time.
-    """
-    until = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return write()
-        except RunNotFoundError:
-            raise
-        except StoreError:
-            if time.monotonic() >= until:
-                raise
-        time.sleep(RETRY_SECONDS)
+BATCH = 2000
+# A run that always has more to tell would else hold the store without a break, and on SQLite those
+# who wait ask for it ten times a second only. It rests for so many times as long as it wrote.
+REST = 2.0
+MOST_REST_SECONDS = 0.5
 
 
 class EventWriter:
@@ -63,6 +48,8 @@ class EventWriter:
         for act in again:
             self._acts.put(act)
         self._error: Exception | None = None
+        self._closed_at: float | None = None
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
         self._thread.start()
 
@@ -109,6 +96,9 @@ class EventWriter:
         Raises:
             Exception: what kept the thread from writing.
         """
+        if self._closed_at is None:
+            self._closed_at = time.monotonic()
+        self._closing.set()
         self._events.put(None)
         self._thread.join()
         if self._error is not None:
@@ -119,20 +109,37 @@ class EventWriter:
         try:
             while open_ended:
                 batch, open_ended = self._next_batch()
+                began = time.monotonic()
                 self._append(batch)
-                for number, act in self._store.acts(self._run_id, self._acts_seen):
+                for number, act in patiently(self._new_acts, self._gives_up):
                     self._acts_seen = number
                     self._acts.put(act)
+                self._closing.wait(min(REST * (time.monotonic() - began), MOST_REST_SECONDS))
         except Exception as error:
             self._error = error
 
-    def _append(self, batch: list[NewEvent]) -> None:
+    def _append(self, batch: Sequence[NewEvent]) -> None:
+        """Writes events once, however often it takes, and hears what the run is to do."""
+        tries = itertools.count()
+
+        def append() -> Wish:
+            again = next(tries) > 0
+            return self._store.append(self._run_id, batch, again=again, pid=os.getpid())
+
         with self._asking:
-            wish = patiently(partial(self._store.append, self._run_id, batch))
+            wish = patiently(append, self._gives_up)
             if wish == "stop":
                 self._stop.set()
             elif wish == "pause":
                 self._pause.set()
+
+    def _new_acts(self) -> list[tuple[int, Act]]:
+        return self._store.acts(self._run_id, self._acts_seen)
+
+    def _gives_up(self, away_seconds: float) -> bool:
+        """Returns whether the store has been away for too long since training ended."""
+        closed_at = self._closed_at
+        return closed_at is not None and give_up_after(time.monotonic() - closed_at)
 
     def _next_batch(self) -> tuple[list[NewEvent], bool]:
         """Returns the events that have come, after at most BEAT_SECONDS, and whether more may."""

@@ -40,7 +40,7 @@ if os.getuid() == 0:
     sets[1] &= ~dac_override_and_read_search
     assert libc.capset(version, sets) == 0
 """
-SHORT_PATIENCE = "from engine.runs import writer\nwriter.PATIENCE_SECONDS = 3.0\n"
+SHORT_PATIENCE = "from engine.runs import patience\npatience.NO_ROOM_SECONDS = 3.0\n"
 SMALL_DISK_MIB = 220
 
 

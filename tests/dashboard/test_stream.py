@@ -24,6 +24,7 @@ from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, add_run, finish, start, step_event
 
 PATIENCE_SECONDS = 6.0
+pytestmark = pytest.mark.usefixtures("database")
 LITE0 = backbone_record("efficientnet_lite0")
 
 

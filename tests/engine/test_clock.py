@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.runs.background import SILENT_SECONDS, WorkState
-from engine.runs.process import host_name, process_started
+from engine.runs.process import machine_name, process_started
 from engine.runs.queue import mark_interrupted
 from engine.runs.store import Store
 from engine.runs.trash import KEPT_SECONDS, empty_trash
@@ -34,10 +34,10 @@ def test_a_run_is_told_alive_or_dead_by_its_process(
     [dead] = store.add_runs([("dead", tiny_spec("photos"))])
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     for run, pid in ((alive, os.getpid()), (dead, process.pid)):
-        store.claim_next(2, host_name())
+        store.claim_next(2, machine_name())
         started = process_started(pid)
         assert started is not None
-        store.set_process(run.id, host_name(), pid, started)
+        store.set_process(run.id, machine_name(), pid, started)
     process.communicate(b"\n")
     set_clock(monkeypatch, by)
     assert mark_interrupted(store) == [dead.id]

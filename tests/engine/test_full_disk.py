@@ -8,7 +8,7 @@ from sqlalchemy import Connection, event
 
 from engine.errors import RunNotFoundError, StoreError
 from engine.home import run_folder
-from engine.runs import worker, writer
+from engine.runs import patience, worker
 from engine.runs.store import Store
 from engine.runs.worker import SPEC_FILE
 from engine.runs.writer import EventWriter
@@ -62,7 +62,7 @@ def test_no_room_is_a_sentence_and_changes_nothing(store: Store, disk: Disk) -> 
 def test_a_writer_waits_for_room_and_loses_nothing(
     store: Store, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE_SECONDS", 0.1)
     [run] = store.add_runs([("run", tiny_spec("photos"))])
     events = EventWriter(store, run.id)
     disk.full = True
@@ -79,8 +79,8 @@ def test_a_writer_waits_for_room_and_loses_nothing(
 def test_a_writer_does_not_wait_for_ever(
     store: Store, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(writer, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "NO_ROOM_SECONDS", 0.2)
     [run] = store.add_runs([("run", tiny_spec("photos"))])
     events = EventWriter(store, run.id)
     disk.full = True
@@ -92,7 +92,7 @@ def test_a_writer_does_not_wait_for_ever(
 
 def test_a_run_that_is_gone_is_not_waited_for(store: Store) -> None:
     with pytest.raises(RunNotFoundError):
-        writer.patiently(lambda: store.append("nonesuch", [(0.0, "step", 1, 1, STEP)]))
+        patience.patiently(lambda: store.append("nonesuch", [(0.0, "step", 1, 1, STEP)]))
 
 
 def test_a_file_that_cannot_be_written_ends_a_run_with_a_sentence(

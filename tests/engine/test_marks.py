@@ -17,7 +17,7 @@ from tests.engine.test_cli import document, refusal, thaw
 
 
 @pytest.fixture
-def store() -> Store:
+def store(database: str) -> Store:
     return Store()
 
 

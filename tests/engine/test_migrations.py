@@ -1,18 +1,21 @@
 """Stores of every earlier release are readable."""
 
 import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import MetaData, create_engine, text
 
 from engine.errors import StoreError
 from engine.runs.database import writing
 from engine.runs.migrations.table import VERSION_TABLE
 from engine.runs.store import Store
 from engine.runs.tables import SCHEMA_VERSION, metadata
+from tests.databases import execute, unused_name
+from tests.postgres import Server
 
 STORES = Path(__file__).parent / "stores"
 EARLIER = sorted(STORES.glob("v*.sql"))
@@ -24,6 +27,37 @@ def store_of(dump: Path, folder: Path) -> Path:
         connection.executescript(dump.read_text())
     connection.close()
     return file
+
+
+def copied(dump: Path, folder: Path, url: str) -> str:
+    """The same tables and rows in another database."""
+    old, new, tables = (
+        create_engine(f"sqlite:///{store_of(dump, folder)}"),
+        create_engine(url),
+        MetaData(),
+    )
+    with old.connect() as source, new.begin() as target:
+        tables.reflect(source)
+        tables.create_all(target)
+        for table in tables.sorted_tables:
+            rows = [dict(row._mapping) for row in source.execute(table.select())]
+            target.execute(table.insert(), rows)
+    old.dispose()
+    new.dispose()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], str]]:
+    """Makes a store of an earlier release, and returns its address."""
+    if request.param == "sqlite":
+        yield lambda dump: f"sqlite:///{store_of(dump, tmp_path)}"
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    name = unused_name()
+    execute(server, f"CREATE DATABASE {name}")
+    yield lambda dump: copied(dump, tmp_path, server.url(name))
+    execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def differences(store: Store) -> list[object]:
@@ -41,10 +75,10 @@ def test_there_is_a_store_of_every_earlier_schema() -> None:
 
 @pytest.mark.parametrize("dump", EARLIER, ids=lambda file: file.stem)
 def test_an_earlier_store_is_brought_up_to_date_with_all_it_holds(
-    dump: Path, tmp_path: Path
+    dump: Path, earlier: Callable[[Path], str]
 ) -> None:
-    file = store_of(dump, tmp_path)
-    store = Store(f"sqlite:///{file}")
+    url = earlier(dump)
+    store = Store(url)
     assert differences(store) == []
     waiting, failed, finished = sorted(store.all_runs(), key=lambda run: run.status == "finished")
     by_name = {run.name: run for run in (waiting, failed, finished)}
@@ -60,12 +94,12 @@ def test_an_earlier_store_is_brought_up_to_date_with_all_it_holds(
     # It can be written as any other, and opened again.
     store.mark(done.id, note="the best so far", tags=["paper"])
     store.close()
-    again = Store(f"sqlite:///{file}")
+    again = Store(url)
     assert again.run(done.id).note == "the best so far"
 
 
-def test_a_new_store_is_as_one_that_took_all_steps(tmp_path: Path) -> None:
-    new = Store(f"sqlite:///{tmp_path / 'new.db'}")
+def test_a_new_store_is_as_one_that_took_all_steps(database: str) -> None:
+    new = Store()
     assert differences(new) == []
     with new.engine.connect() as connection:
         [at] = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars()

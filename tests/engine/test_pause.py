@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from engine.errors import SpecError
 from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, Status, Value
 from engine.home import run_folder
-from engine.runs.process import host_name
+from engine.runs.process import machine_name
 from engine.runs.queue import resume
 from engine.runs.replay import recorded_acts
 from engine.runs.store import Run, Store
@@ -239,10 +239,10 @@ def test_a_run_that_waits_is_paused_at_once_and_holds_nobody_up(store: Store) ->
         "paused",
         "paused before it started",
     )
-    assert store.claim_next(1, host_name()) == (next_one.id, 0)
-    assert store.claim_next(2, host_name()) is None
+    assert store.claim_next(1, machine_name()) == (next_one.id, 0)
+    assert store.claim_next(2, machine_name()) is None
     assert store.reopen(paused.id)
-    assert store.claim_next(2, host_name()) == (paused.id, 1)
+    assert store.claim_next(2, machine_name()) == (paused.id, 1)
 
 
 def test_a_run_that_goes_on_pauses_when_it_can(store: Store) -> None:
@@ -295,7 +295,7 @@ def test_a_pause_reaches_the_training_loop_and_can_be_refused(store: Store) -> N
 
 
 def finish(store: Store) -> "subprocess.Popen[bytes]":
-    claimed = store.claim_next(1, host_name())
+    claimed = store.claim_next(1, machine_name())
     assert claimed is not None
     return subprocess.Popen([sys.executable, "-P", "-m", "engine.runs.worker", claimed[0]])
 

@@ -44,7 +44,7 @@ def kill(pid: int) -> None:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(monkeypatch: pytest.MonkeyPatch, either_database: str) -> Iterator[Store]:
     """A store with room for one run at a time; whatever its runs started is ended afterwards."""
     monkeypatch.setenv("THAW_MAX_RUNS", "1")
     opened = Store()

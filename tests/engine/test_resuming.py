@@ -38,6 +38,8 @@ EPOCHS = 10
 # A machine that others use, too, takes its time.
 END_SECONDS = 600
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 @contextlib.contextmanager
 def worker(store: Store, prelude: str = "") -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:

@@ -67,7 +67,8 @@ def _quick() -> Iterator[None]:
     """Leaves out what costs time here and proves nothing: waiting for the disk at each commit."""
 
     def do_not_wait(connection: Any, *_: object) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
     event.listen(Pool, "checkout", do_not_wait)
     yield
@@ -75,7 +76,14 @@ def _quick() -> Iterator[None]:
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
+def store(either_database: str) -> Iterator[Store]:
+    opened = Store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store() -> Iterator[Store]:
     opened = Store()
     yield opened
     opened.close()
@@ -514,7 +522,7 @@ def test_an_unknown_search_is_a_sentence(started: list[str], search_id: str) -> 
         stop_search(search_id)
 
 
-def test_looking_for_searches_where_there_are_none_changes_nothing(store: Store) -> None:
+def test_looking_for_searches_where_there_are_none_changes_nothing(sqlite_store: Store) -> None:
     assert all_searches() == []
     with sqlite3.connect(thaw_home() / "thaw.db") as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
@@ -522,7 +530,7 @@ def test_looking_for_searches_where_there_are_none_changes_nothing(store: Store)
 
 
 def test_a_study_lies_in_the_file_of_the_runs_whose_journal_stays_as_it_was(
-    store: Store, started: list[str]
+    sqlite_store: Store, started: list[str]
 ) -> None:
     search, _ = drive(start_search(search_spec(RATES, trials=3)))
     file = thaw_home() / "thaw.db"
@@ -533,7 +541,7 @@ def test_a_study_lies_in_the_file_of_the_runs_whose_journal_stays_as_it_was(
     assert names == [(f"thaw-{search.id}",)]
     # SQLite's file format: 1 is a rollback journal, 2 a write-ahead log.
     assert file.read_bytes()[18:20] == b"\x01\x01"
-    with store.engine.connect() as connected:
+    with sqlite_store.engine.connect() as connected:
         mode = connected.exec_driver_sql("PRAGMA journal_mode").scalar()
     assert mode == "truncate"
     assert not list(thaw_home().glob("thaw.db-wal"))

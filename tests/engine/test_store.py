@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from engine.errors import RunNotFoundError, StoreError
@@ -19,7 +19,14 @@ from tests.engine.specs import tiny_spec
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
+def store(database: str) -> Iterator[Store]:
+    opened = Store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store() -> Iterator[Store]:
     opened = Store()
     yield opened
     opened.close()
@@ -40,9 +47,10 @@ def seqs(store: Store, run: Run) -> list[int]:
 
 def rename(store: Store, old: str, new: str) -> None:
     with writing(store.engine) as connection:
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        connection.exec_driver_sql("UPDATE events SET run_id = ? WHERE run_id = ?", (new, old))
-        connection.execute(update(runs).where(runs.c.id == old).values(id=new))
+        row = dict(connection.execute(select(runs).where(runs.c.id == old)).one()._mapping)
+        connection.execute(insert(runs).values({**row, "id": new}))
+        connection.execute(update(events).where(events.c.run_id == old).values(run_id=new))
+        connection.execute(delete(runs).where(runs.c.id == old))
 
 
 # ---- events
@@ -273,10 +281,10 @@ def pragma(store: Store, name: str) -> str:
         return str(connection.exec_driver_sql(f"PRAGMA {name}").scalar())
 
 
-def test_sqlite_keeps_no_write_ahead_log(store: Store, thaw_home: Path) -> None:
-    add(store, "frozen")
-    assert pragma(store, "journal_mode") == "truncate"
-    assert pragma(store, "foreign_keys") == "1"
+def test_sqlite_keeps_no_write_ahead_log(sqlite_store: Store, thaw_home: Path) -> None:
+    add(sqlite_store, "frozen")
+    assert pragma(sqlite_store, "journal_mode") == "truncate"
+    assert pragma(sqlite_store, "foreign_keys") == "1"
     assert not list(thaw_home.glob("*-wal"))
     assert not list(thaw_home.glob("*-shm"))
 
@@ -362,7 +370,8 @@ def test_events_without_a_run_cannot_exist(store: Store) -> None:
         connection.execute(insert(events), [row | {"values": "{}"}])
 
 
-def test_watching_tells_what_others_wrote_and_nothing_else(store: Store) -> None:
+def test_watching_tells_what_others_wrote_and_nothing_else(sqlite_store: Store) -> None:
+    store = sqlite_store
     changed = store.watch()
     assert changed()
     assert not changed()

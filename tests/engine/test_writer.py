@@ -1,18 +1,21 @@
 """Events reach the store in order, from a thread that training never waits for."""
 
+import itertools
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from engine.errors import RunNotFoundError
 from engine.runs.store import Run, Store
-from engine.runs.writer import EventWriter
+from engine.runs.writer import MOST_REST_SECONDS, REST, EventWriter
 from tests.engine.specs import tiny_spec
 from tests.engine.waiting import wait_for
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
+def store(database: str) -> Iterator[Store]:
     opened = Store()
     yield opened
     opened.close()
@@ -59,3 +62,32 @@ def test_what_cannot_be_written_is_raised_and_not_swallowed(store: Store) -> Non
         writer.close()
     with pytest.raises(RunNotFoundError):
         writer.emit("step", 1, 2, {"train/loss": 1.0})
+
+
+class SlowStore(Store):
+    """A store whose every batch takes a while; it notes when each began and ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[tuple[float, float]] = []
+
+    def append(self, *arguments: Any, **more: Any) -> bool:
+        began = time.monotonic()
+        time.sleep(0.03)
+        answer = super().append(*arguments, **more)
+        self.times.append((began, time.monotonic()))
+        return answer
+
+
+def test_others_have_their_turn_however_much_there_is_to_tell(run: Run) -> None:
+    slow = SlowStore()
+    writer = EventWriter(slow, run.id)
+    for step in range(1, 400):
+        writer.emit("step", 1, step, {})
+        time.sleep(0.002)
+    ended = len(slow.times)
+    writer.close()
+    assert ended > 2
+    for (began, wrote), (again, _) in itertools.pairwise(slow.times[:ended]):
+        assert again - wrote >= min(REST * (wrote - began), MOST_REST_SECONDS) - 0.001
+    slow.close()
