@@ -170,7 +170,7 @@ def test_nothing_is_lost_while_a_server_restarts(own_server: Server) -> None:
 
 def test_a_run_that_was_taken_for_dead_and_is_not_goes_on(store: Store) -> None:
     run = running(store)
-    store.set_process(run.id, "elsewhere.example", 1, 1.0)
+    store.set_process(run.id, "elsewhere.example", os.getpid(), 1.0)
     writer = EventWriter(store, run.id)
     writer.emit("step", 1, 1, {})
     wait_for(lambda: steps_of(store, run) == [1], 10, "a step")

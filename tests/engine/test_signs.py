@@ -148,8 +148,9 @@ def test_silence_is_noticed_within_the_deadline() -> None:
     assert SILENT_SECONDS < NOTICE_SECONDS
 
 
-def test_a_run_that_was_given_up_and_lives_is_told_to_stop(store: Store) -> None:
-    run = working(store, host=machine_name())
-    assert not store.append(run.id, [])
-    store.set_status(run.id, "interrupted", "taken for dead")
-    assert store.append(run.id, [])
+def test_who_was_given_up_and_taken_up_by_another_process_is_to_stop(store: Store) -> None:
+    run = working(store, host=machine_name(), pid=7)
+    assert store.append(run.id, [], pid=7) == ""
+    assert store.append(run.id, [], pid=8) == "stop"
+    store.set_status(run.id, "failed", "out of memory")
+    assert store.append(run.id, [], pid=7) == "stop"
