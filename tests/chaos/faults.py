@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 from engine.home import run_folder, thaw_home
 from engine.runs.process import machine_name, process_started
@@ -45,7 +46,8 @@ def killed_at_random(stage: Stage, strategy: str, moments: int, seed: int = 0) -
                 process.wait(seconds)
             except subprocess.TimeoutExpired:
                 kill_all(process)
-        mark_interrupted(stage.store)
+        # One that died before it said who it was is known by its silence.
+        wait_until(partial(_is_told, stage, run.id), TRUTHFUL_SECONDS, "told that it was killed")
         if stage.store.run(run.id).status == "finished":
             break
         require(stage.store.run(run.id).status == "interrupted", "the kill was not noticed")
@@ -55,6 +57,11 @@ def killed_at_random(stage: Stage, strategy: str, moments: int, seed: int = 0) -
         ended = stage.finish(run)
     require_same(stage, ended, whole)
     return f"resumed after {moments} kills, bit for bit the same"
+
+
+def _is_told(stage: Stage, run_id: str) -> bool:
+    mark_interrupted(stage.store)
+    return not stage.store.run(run_id).is_active
 
 
 def paused_at_random(stage: Stage, strategy: str, moments: int, seed: int = 1) -> str:
