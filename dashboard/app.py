@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
+from dashboard.runs import plain
 from engine.errors import StoreError
 from engine.runs.patience import is_away, why_away
 
@@ -31,7 +32,7 @@ except (SQLAlchemyError, StoreError) as error:
     if not is_away(error):
         raise
     st.error(
-        f"The store of runs cannot be reached ({why_away(error)}). Runs that go on are not lost: "
-        "reload this page once its database is back.",
+        f"The store of runs cannot be reached ({plain(why_away(error))}). Runs that go on "
+        "are not lost: reload this page once its database is back.",
         icon=":material/cloud_off:",
     )

@@ -16,13 +16,13 @@ from typing import Any
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from dashboard.runs import colour_of, label_of
 from engine.errors import ThawError
 from engine.events import ACTIVE, MetricEvent
 from engine.models.catalogue import backbone_record, head_parameters
-from engine.runs.patience import why_away
+from engine.runs.patience import is_away, why_away
 from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 from engine.strategies import STRATEGIES
@@ -254,10 +254,18 @@ def parse_cursors(values: list[str]) -> dict[str, int]:
     return cursors
 
 
-def events_response(hub: Hub, store: Store, request: Request) -> StreamingResponse:
-    """Returns the stream that `?run=ID:SEQ&follow=1` asks for; unknown runs are left out."""
+def events_response(hub: Hub, store: Store, request: Request) -> Response:
+    """Returns the stream that `?run=ID:SEQ&follow=1` asks for; unknown runs are left out.
+
+    While the store is away it is a refusal (503), upon which a page asks again.
+    """
     asked = parse_cursors(request.query_params.getlist("run"))
-    known = store.heads(asked)
+    try:
+        known = store.heads(asked)
+    except SQLAlchemyError as error:
+        if not is_away(error):
+            raise
+        return PlainTextResponse("The store of runs cannot be reached.", status_code=503)
     existing = {run_id: seq for run_id, seq in asked.items() if run_id in known}
     return StreamingResponse(
         hub.stream(existing, follow=request.query_params.get("follow") == "1"),

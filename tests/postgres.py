@@ -3,11 +3,16 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
+import psycopg
+
 PROGRAMS = Path("/usr/lib/postgresql")
+START_SECONDS = 60.0
 # What survives a power cut costs time, and nothing here is to survive one.
 SETTINGS = {
     "listen_addresses": "",
@@ -49,37 +54,56 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="thaw-pg-", dir="/tmp"))
         if self._user is not None:
             shutil.chown(self.folder, self._user)
-        self._call("initdb", "--auth=trust", "--username=thaw", "--encoding=UTF8", "--no-sync")
+        self._process: subprocess.Popen[bytes] | None = None
+        options = ("--auth=trust", "--username=thaw", "--encoding=UTF8", "--no-sync")
+        subprocess.run(
+            [*self._as_user(), *self._program("initdb"), *options],
+            capture_output=True,
+            cwd="/",
+            check=True,
+        )
 
     def url(self, database: str) -> str:
         """Returns the address of one of its databases."""
         return f"postgresql+psycopg://thaw@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Starts it and returns when it answers."""
-        options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
-        options += f" -c unix_socket_directories='{self.folder}'"
-        log = str(self.folder / "server.log")
-        self._call("pg_ctl", "--wait", "--log", log, "--options", options, "start")
+        """Starts it and returns when it answers; it ends with the thread that starts it."""
+        settings = SETTINGS | {"unix_socket_directories": str(self.folder)}
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._as_user("--pdeathsig", "INT"), *self._program("postgres"), *options],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+        deadline = time.monotonic() + START_SECONDS
+        address = self.url("postgres").replace("+psycopg", "")
+        while True:
+            try:
+                psycopg.connect(address).close()
+                return
+            except psycopg.OperationalError:
+                written = (self.folder / "server.log").read_text(errors="replace")
+                assert self._process.poll() is None, written
+                assert time.monotonic() < deadline, written
+                time.sleep(0.05)
 
     def stop(self) -> None:
         """Cuts off all who are connected and ends it."""
-        self._call("pg_ctl", "--wait", "--mode=fast", "stop")
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        assert self._process.wait(START_SECONDS) == 0
 
     def remove(self) -> None:
         """Ends it and removes its files."""
         self.stop()
         shutil.rmtree(self.folder)
 
-    def _call(self, program: str, *arguments: str) -> None:
-        command = [str(self._programs / program), "--pgdata", str(self.folder / "data")]
-        if self._user is not None:
-            command = ["runuser", "-u", self._user, "--", *command]
-        # What the server inherits it keeps open, so its output goes to a file.
-        with (self.folder.parent / f"{self.folder.name}.out").open("w+b") as output:
-            Path(output.name).unlink()
-            done = subprocess.run(
-                [*command, *arguments], stdout=output, stderr=output, cwd="/", check=False
-            )
-            output.seek(0)
-            assert done.returncode == 0, output.read().decode(errors="replace")
+    def _program(self, name: str) -> list[str]:
+        return [str(self._programs / name), "-D", str(self.folder / "data")]
+
+    def _as_user(self, *more: str) -> list[str]:
+        ids = ["--reuid", self._user, "--clear-groups"] if self._user else []
+        return ["setpriv", *ids, *more]

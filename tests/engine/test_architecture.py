@@ -42,6 +42,7 @@ LIGHT_MODULES = [
     "engine.runs.doubts",
     "engine.runs.fetch_process",
     "engine.runs.instant",
+    "engine.runs.patience",
     "engine.runs.process",
     "engine.runs.queue",
     "engine.runs.replay",
