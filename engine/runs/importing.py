@@ -31,11 +31,10 @@ from engine.runs.run_file import CHECKPOINT, RunDocument, member_kind
 from engine.runs.store import Run, Store
 from engine.runs.transplant import ids_from, insert_run, is_taken
 from engine.runs.unpacking import Parts, RefusedError, take_apart
+from engine.training.elsewhere import FROM_ELSEWHERE
 
 LOCK_FILE = "import.lock"
 MARK = ".importing"
-# Beside the states of a run from elsewhere: its images are looked at before it goes on.
-FROM_ELSEWHERE = "imported.json"
 ABANDONED_SECONDS = 86_400.0
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from engine.data.manifest import MANIFEST_FILE, Manifest
+from engine.data.manifest import MANIFEST_FILE
 from engine.events import Value
 from engine.models.classifier import count_parameters
 from engine.spec import Act, RunSpec
@@ -23,6 +23,7 @@ from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
+from engine.training.elsewhere import known_manifest
 from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.layout import blank_images
 from engine.training.loop import Forward, StepLog, evaluate, train_one_epoch
@@ -105,8 +106,7 @@ def _set_up_or_resume(
     for sentence in damaged:
         reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
     # Files that came since do not belong to a run that had begun.
-    known = folder / MANIFEST_FILE
-    manifest = Manifest.from_file(known) if state is not None and known.is_file() else None
+    manifest = None if state is None else known_manifest(spec.data, folder)
     session = set_up(spec, folder, reporter, started, manifest=manifest)
     session.keeper = StateKeeper(folder)
     if state is not None:
