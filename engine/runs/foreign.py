@@ -22,6 +22,8 @@ from engine.runs.run_file import member_kind
 from engine.spec import RunSpec
 
 MOST_TENSOR_HEADER = 32 * 2**20
+# As training calls them, which this cannot ask without importing torch.
+CHECKPOINT_KEY, STATE_KEY = "thaw", "thaw-state"
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,12 @@ def _tensor_header(file: Path, key: str) -> dict[str, Any]:
         text = (opened.metadata() or {}).get(key)
     if text is None:
         raise ValueError(f"{file.name} says nothing of itself")
-    return json_object(text.encode(), file.name)
+    # A best loss that was never seen is infinite in a state.
+    return json_object(text.encode(), file.name, finite=key != STATE_KEY)
 
 
 def _check_checkpoint(file: Path, known: Known) -> None:
-    header = _Header.model_validate(_tensor_header(file, "thaw"))
+    header = _Header.model_validate(_tensor_header(file, CHECKPOINT_KEY))
     spec = RunSpec.parse(header.spec)
     if (spec.model, spec.images.size) != (known.spec.model, known.spec.images.size):
         raise ValueError(f"{file.name} is of another model than the run")
@@ -112,7 +115,7 @@ def _check_checkpoint(file: Path, known: Known) -> None:
 
 
 def _check_state(file: Path, known: Known) -> None:
-    header = _StateHeader.model_validate(_tensor_header(file, "thaw-state"))
+    header = _StateHeader.model_validate(_tensor_header(file, STATE_KEY))
     if file.stem != f"state-{header.epoch:06d}":
         raise ValueError(f"{file.name} is of another epoch")
 

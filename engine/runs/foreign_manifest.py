@@ -67,12 +67,18 @@ def load_json(file: Path) -> dict[str, Any]:
     return json_object(file.read_bytes(), file.name)
 
 
-def json_object(content: bytes, name: str) -> dict[str, Any]:
-    """Returns the JSON object in a text; see load_json."""
+def json_object(content: bytes, name: str, finite: bool = True) -> dict[str, Any]:
+    """Returns the JSON object in a text; see load_json.
+
+    Args:
+        content: in UTF-8.
+        name: of the file, for sentences.
+        finite: whether infinity is no number.
+    """
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > MOST_NODES:
         raise ValueError(f"{name} holds more than any run's")
     try:
-        values = json.loads(content, parse_constant=_refuse_constant)
+        values = json.loads(content, parse_constant=_refuse_constant if finite else float)
     except RecursionError as error:
         raise ValueError(f"{name} has lists within lists within lists") from error
     if not isinstance(values, dict):
