@@ -33,10 +33,9 @@ def read_images(file: Path) -> Images:
             raise ValueError(f"{split} in manifest.json is no list")
         for item in values[split]:
             _check_item(item, len(classes))
-    for one in values["left_out"]:
-        if set(one) != {"path", "reason"} or not _texts(list(one.values())):
-            raise ValueError("a file that was left out in manifest.json is none")
-    if not _texts([values["fingerprint"], *values.get("notes", ())]):
+    if not isinstance(values["left_out"], list) or not all(map(_is_left_out, values["left_out"])):
+        raise ValueError("files that were left out in manifest.json are none")
+    if not _texts([values["fingerprint"]]) or not _texts(values.get("notes", [])):
         raise ValueError("manifest.json is none")
     return Images(tuple(classes), [item["label"] for item in values["val"]])
 
@@ -50,6 +49,10 @@ def _check_item(item: Any, num_classes: int) -> None:
     is_label = type(label) is int and 0 <= label < num_classes
     if not is_label or not _texts([item["path"], item.get("digest", "")]):
         raise ValueError("an image in manifest.json has no class or path")
+
+
+def _is_left_out(one: Any) -> bool:
+    return isinstance(one, dict) and set(one) == {"path", "reason"} and _texts(list(one.values()))
 
 
 def _texts(values: Any) -> bool:

@@ -21,7 +21,6 @@ from engine.runs.foreign_manifest import json_object, read_images
 from engine.runs.run_file import (
     EVENTS,
     FORMAT,
-    MOST_EVENTS,
     MOST_MEMBERS,
     MOST_RATIO,
     RATIO_COUNTS_FROM,
@@ -185,7 +184,7 @@ def _check(parts: Parts) -> None:
         seq = num_events = 0
         for num_events, event in enumerate(event_lines(file), start=1):
             seq = event.seq
-            if num_events > MOST_EVENTS:
+            if num_events > document.num_events:
                 break
     if num_events != document.num_events or seq > document.run.last_seq:
         raise ValueError(f"{EVENTS} has not as many events as {RUN} says")
