@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import struct
 import subprocess
 import sys
@@ -612,15 +611,15 @@ except RunFileError as error:
 @pytest.mark.skipif(os.name == "nt", reason="no such limits")
 @pytest.mark.parametrize("limit", [0, 100, 5_000, None])
 def test_a_disk_that_is_full_leaves_nothing(
-    limit: int | None, sound: Path, store: Store, thaw_home: Path
+    limit: int | None, members: Members, store: Store, thaw_home: Path, tmp_path: Path
 ) -> None:
     """No file may grow beyond the limit; the last of them is that of the rows."""
+    long = with_document(members, put("run.note", "why " * 20_000))
+    file = packed(long, tmp_path / "sound.thaw")
     if limit is None:
-        with sqlite3.connect(thaw_home / "thaw.db") as connection:
-            connection.execute("vacuum")
         limit = (thaw_home / "thaw.db").stat().st_size
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(sound), str(limit)],
+        [sys.executable, "-c", LIMITED, str(file), str(limit)],
         capture_output=True,
         text=True,
         check=False,
