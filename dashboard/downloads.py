@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from engine.errors import RunNotFoundError, ThawError
 from engine.home import thaw_home
-from engine.runs.exporting import file_name, write_run
-from engine.runs.store import Store
+from engine.runs.exporting import file_name, require_ended, write_run
+from engine.runs.store import Run, Store
 
 PATH = "/thaw/export/{run_id}"
 CHUNK = 2**20
@@ -44,8 +44,7 @@ class Downloads:
     def _answer(self, run_id: str, with_states: bool) -> Response:
         try:
             run = self._store.run(run_id)
-            file = tempfile.TemporaryFile(dir=thaw_home())  # noqa: SIM115
-            write_run(self._store, run, file, with_states)
+            file = self._written(run, with_states)
         except RunNotFoundError as error:
             return PlainTextResponse(str(error), status_code=404)
         except ThawError as error:
@@ -57,6 +56,17 @@ class Downloads:
             "X-Content-Type-Options": "nosniff",
         }
         return StreamingResponse(_chunks(file), 200, headers, "application/octet-stream")
+
+    def _written(self, run: Run, with_states: bool) -> IO[bytes]:
+        """Returns a run's file, which has no name and is gone when it is closed."""
+        require_ended(run)
+        file = tempfile.TemporaryFile(dir=thaw_home())  # noqa: SIM115
+        try:
+            write_run(self._store, run, file, with_states)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
