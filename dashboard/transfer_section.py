@@ -52,7 +52,7 @@ def import_section(page: str) -> None:
         # A new key is an empty place to drop the next files.
         number = st.session_state.setdefault(f"{page}.import.number", 0)
         files = st.file_uploader(
-            f"Files that Thaw exported, up to {MOST_MIB:,} MB in all",
+            "Files that Thaw exported",
             type=[SUFFIX.removeprefix(".")],
             accept_multiple_files=True,
             max_upload_size=MOST_MIB,
@@ -94,7 +94,7 @@ def elsewhere_note(run: Run) -> None:
     if not is_from_elsewhere(run):
         return
     came = run.summary[IMPORTED]
-    when = datetime.fromtimestamp(came["at"]).strftime("%d.%m.%Y")
+    when = datetime.fromtimestamp(came["at"])
     reason = why_no_images(run)
     rest = (
         f"It can be looked at and compared, but not resumed or trained again here: {reason}"
@@ -102,5 +102,7 @@ def elsewhere_note(run: Run) -> None:
         else "Its images are here, so that it can be trained again."
     )
     st.caption(
-        plain(f"Came from a file on {when}, written by Thaw {came['thaw']}. {rest}"),
+        plain(
+            f"Came from a file on {when.day} {when:%B %Y}, written by Thaw {came['thaw']}. {rest}"
+        ),
     )
