@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from engine.errors import RunNotFoundError, ThawError
 from engine.home import thaw_home
@@ -55,7 +56,7 @@ class Downloads:
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         }
-        return StreamingResponse(_chunks(file), 200, headers, "application/octet-stream")
+        return _Sent(file, headers)
 
     def _written(self, run: Run, with_states: bool) -> IO[bytes]:
         """Returns a run's file, which has no name and is gone when it is closed."""
@@ -69,9 +70,21 @@ class Downloads:
         return file
 
 
+class _Sent(StreamingResponse):
+    """A file from its beginning, which is closed when it was sent, or whoever asked has left."""
+
+    def __init__(self, file: IO[bytes], headers: dict[str, str]):
+        super().__init__(_chunks(file), 200, headers, "application/octet-stream")
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yields a file from its beginning; it is gone from the disk when it is closed."""
-    with file:
-        file.seek(0)
-        while chunk := file.read(CHUNK):
-            yield chunk
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        yield chunk

@@ -41,7 +41,11 @@ def main() -> None:
 
 
 def _resume(run_id: str) -> None:
-    if reason := why_not_resume(store().run(run_id)):
+    try:
+        reason = why_not_resume(store().run(run_id))
+    except ThawError as error:
+        reason = str(error)
+    if reason:
         st.warning(plain(reason), icon=":material/link_off:")
         return
     resume(store(), run_id)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from engine.runs.foreign_manifest import Images, json_object, load_json
 from engine.runs.foreign_predictions import check_predictions
-from engine.runs.plain import Text, Whole, plain_json
+from engine.runs.plain import Text, Time, Whole, plain_json
 from engine.runs.run_file import member_kind
 from engine.spec import RunSpec
 
@@ -70,7 +70,7 @@ class _Blend(BaseModel):
     val_f1: float
     val_images: Whole
     seconds: float
-    created_at: float
+    created_at: Time
     checkpoint: Text
     run_id: Text
     alpha: float

@@ -2,11 +2,13 @@
 
 import asyncio
 import io
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message
 from streamlit.testing.v1 import AppTest
 
@@ -18,13 +20,14 @@ from engine.runs.importing import import_run
 from engine.runs.store import Run, Store
 from tests.dashboard.made import CLASSES, add_run, finish, start
 from tests.dashboard.pages import open_page, run, text_of
+from tests.dashboard.test_live_page import Stopper, stopper
 from tests.dashboard.test_runs_page import labels, names, tick
 from tests.dashboard.test_server import OWN_HOST, own_routes
 from tests.engine.hostile.run_files import members_of, packed, small_file, small_run, with_document
 from tests.engine.moved import at_home
 from tests.engine.pictures import distinct_pictures
 
-__all__ = ["own_routes"]
+__all__ = ["own_routes", "stopper"]
 
 
 @pytest.fixture
@@ -105,8 +108,10 @@ def test_runs_that_have_ended_can_be_downloaded(store: Store) -> None:
     assert list(links(run(page)).values()) == [f"/thaw/export/{done.id}?states=1"]
 
 
-def fetch(app: ASGIApp, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-    """Returns the whole answer to a request."""
+def fetch(
+    app: ASGIApp, path: str, headers: dict[str, str], leaves: bool = False
+) -> tuple[int, dict[str, str], bytes]:
+    """Returns the whole answer to a request, or breaks off when its body begins."""
     sent: list[Message] = []
     requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
     path, _, query = path.partition("?")
@@ -117,6 +122,8 @@ def fetch(app: ASGIApp, path: str, headers: dict[str, str]) -> tuple[int, dict[s
         return requests.pop()
 
     async def send(message: Message) -> None:
+        if leaves and message["type"] == "http.response.body":
+            raise OSError("gone")
         sent.append(message)
 
     scope: dict[str, Any] = {
@@ -124,6 +131,7 @@ def fetch(app: ASGIApp, path: str, headers: dict[str, str]) -> tuple[int, dict[s
         "method": "GET",
         "path": path,
         "root_path": "",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
@@ -149,6 +157,25 @@ def test_a_download_is_the_run_and_leaves_nothing_on_the_disk(
     with at_home(tmp_path / "other") as other:
         came = import_run(other, io.BytesIO(body), "sent.thaw").run
         assert report(other, came).best_val_accuracy == report(store, done).best_val_accuracy
+
+
+def test_who_leaves_during_a_download_leaves_nothing_open(
+    store: Store, own_routes: ASGIApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = small_run(store)
+    made: list[Any] = []
+    real = tempfile.TemporaryFile
+
+    def make(**named: Any) -> Any:
+        made.append(real(**named))
+        return made[-1]
+
+    monkeypatch.setattr("dashboard.downloads.tempfile.TemporaryFile", make)
+    with pytest.raises(ClientDisconnect):
+        fetch(own_routes, download_url(done.id, False), OWN_HOST, leaves=True)
+    # The first of them shows that THAW_HOME can be written.
+    assert made
+    assert all(file.closed for file in made)
 
 
 def test_a_download_that_cannot_be_is_a_sentence(store: Store, own_routes: ASGIApp) -> None:
@@ -184,6 +211,18 @@ def test_without_its_images_it_is_not_offered_to_go_on(away: Path, store: Store)
     own = start(store, add_run(store, name="Own"))
     store.set_status(own.id, "stopped")
     assert "Resume" in labels(tick(open_page("runs"), "Own"))
+
+
+def test_nor_does_it_go_on_from_its_card(
+    away: Path, store: Store, stopper: Stopper, tmp_path: Path
+) -> None:
+    came = brought(store, away)
+    page = open_page("live", [came.id])
+    stopper.resume = came.id
+    assert "came from a file and cannot go on here. " in written(run(page))
+    assert store.run(came.id).status == "stopped"
+    stopper.resume = "none"
+    assert "There is no run 'none'" in written(run(page))
 
 
 def test_where_its_images_are_it_can_go_on(away: Path, store: Store, tmp_path: Path) -> None:
