@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from dashboard.clone import show_on_train
+from dashboard.elsewhere import why_not_resume
 from dashboard.runs import plain, store
+from dashboard.transfer_section import export_section
 from engine.events import RESUMABLE
 from engine.runs.queue import resume, retry
 from engine.runs.store import Run
@@ -31,6 +33,7 @@ def actions_section(page: str, chosen: Sequence[Run]) -> None:
         ):
             show_on_train(chosen[0].spec)
             st.switch_page("app_pages/train.py")
+        export_section(page, chosen)
         _changes(page, chosen)
 
 
@@ -39,7 +42,7 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     kept = [run for run in ended if run.deleted_at is None]
     deleted = [run for run in ended if run.deleted_at is not None]
     waiting = [run for run in chosen if run.status == "queued"]
-    resumable = [run for run in kept if run.status in RESUMABLE]
+    resumable = [run for run in kept if run.status in RESUMABLE and not why_not_resume(run)]
     active = [run for run in chosen if run.is_active]
     unstarred = [run for run in kept + active if not run.starred]
     starred = [run for run in kept + active if run.starred]

@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from dashboard.downloads import PATH as DOWNLOAD_PATH
+from dashboard.downloads import Downloads
 from dashboard.guard import SameOriginOnly
 from dashboard.palette import DARK, LIGHT, PRIMARY, PRIMARY_DARK
 from dashboard.runs import store
@@ -57,6 +59,7 @@ def serve(host: str, port: int) -> None:
 def build_app(host: str) -> Any:
     """Returns the ASGI app for a server that is bound to `host`."""
     hub = Hub(store())
+    downloads = Downloads(store())
 
     async def events(request: Request) -> Response:
         return await to_thread.run_sync(events_response, hub, store(), request)
@@ -75,7 +78,11 @@ def build_app(host: str) -> Any:
 
     return st.App(
         Path(__file__).parent / "app.py",
-        routes=[Route("/thaw/events", events), Route("/thaw/plotly.js", plotly_js)],
+        routes=[
+            Route("/thaw/events", events),
+            Route("/thaw/plotly.js", plotly_js),
+            Route(DOWNLOAD_PATH, downloads.__call__),
+        ],
         middleware=[Middleware(SameOriginOnly, bound_host=host)],
         lifespan=lifespan,
         on_script_error=_show_error,

@@ -11,6 +11,7 @@ Each message is one sentence or more in plain words: what is wrong, with what, a
     ├── HomeError       Thaw's own folder cannot be written
     ├── StoreError      the store of runs cannot be used
     │   └── RunNotFoundError
+    ├── RunFileError    a file with a run in it cannot be written or brought in
     └── ServeError      the dashboard cannot be started
 """
 
@@ -49,6 +50,10 @@ class StoreError(ThawError):
 
 class RunNotFoundError(StoreError):
     """No run, or more than one, answers to the given id."""
+
+
+class RunFileError(ThawError):
+    """A run cannot be written to a file, or a file with a run in it cannot be brought in."""
 
 
 class ServeError(ThawError):

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.elsewhere import why_not_resume
 from dashboard.live import live_charts
 from dashboard.runs import asked_runs, pick_runs, plain, store
 from engine.errors import ThawError
@@ -33,12 +34,23 @@ def main() -> None:
     if wanted.pause:
         store().request_pause(wanted.pause)
     if wanted.resume:
-        resume(store(), wanted.resume)
+        _resume(wanted.resume)
     for one in wanted.acts:
         try:
             store().request_act(one.run, one.act)
         except ThawError as error:
             _warn(error)
+
+
+def _resume(run_id: str) -> None:
+    try:
+        reason = why_not_resume(store().run(run_id))
+    except ThawError as error:
+        reason = str(error)
+    if reason:
+        st.warning(plain(reason), icon=":material/link_off:")
+        return
+    resume(store(), run_id)
 
 
 def _warn(error: ThawError) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.run_actions import actions_section, marks_form, undo_section
 from dashboard.runs import duration, percent, store
+from dashboard.transfer_section import elsewhere_note, import_section
 from engine.runs.queue import tend
 from engine.runs.store import Run
 from engine.strategies import STRATEGIES
@@ -23,9 +24,14 @@ SHOWN = {
 
 
 def main() -> None:
-    """Shows the runs that are asked for, and what can be done with those that are chosen."""
+    """Shows the runs that are asked for, what can be done with them, and where others come in."""
     st.title("Runs")
     tend(store())
+    _runs()
+    import_section(PAGE)
+
+
+def _runs() -> None:
     every = store().all_runs(hidden=True)
     undo_section(PAGE)
     if not every:
@@ -48,6 +54,7 @@ def main() -> None:
         return
     actions_section(PAGE, chosen)
     if len(chosen) == 1:
+        elsewhere_note(chosen[0])
         marks_form(PAGE, chosen[0])
 
 

@@ -70,6 +70,12 @@ COMMANDS = {
     "delete": Command("marks", "Throw runs away; for seven days `thaw restore` brings them back."),
     "restore": Command("marks", "Bring runs back that were thrown away."),
     "next": Command("marks", "Let a waiting run start before all others that wait."),
+    "export": Command(
+        "transfer", "Write a run to one file, with its checkpoint, to be opened on another machine."
+    ),
+    "import": Command(
+        "transfer", "Bring in runs from files that `thaw export` wrote, each whole or not at all."
+    ),
     "steer": Command(
         "steering", "Change a run that goes on, from its next step: what learns, and how fast."
     ),

@@ -83,7 +83,7 @@ def archive_entries(file: IO[bytes], name: str) -> Iterator[Entry]:
 
 
 def _of_zip(file: IO[bytes], name: str) -> Iterator[Entry]:
-    with zipfile.ZipFile(_Sparing(file)) as packed:
+    with zipfile.ZipFile(Sparing(file)) as packed:
         for info in packed.infolist():
             if info.flag_bits & 1:
                 raise DataError(f"{name} is encrypted; unpack it yourself.")
@@ -97,16 +97,18 @@ def _of_zip(file: IO[bytes], name: str) -> Iterator[Entry]:
             )
 
 
-class _Sparing:
+class Sparing:
     """A file of which not much is read at once."""
 
-    def __init__(self, file: IO[bytes]):
+    def __init__(self, file: IO[bytes], most: int = MOST_LIST_BYTES):
+        """Takes a file that can be sought in, and the most bytes that are read of it at once."""
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self._file = file
+        self._most = most
 
     def read(self, num_bytes: int = -1) -> bytes:
         """Returns the next bytes."""
-        if num_bytes > MOST_LIST_BYTES:
+        if num_bytes > self._most:
             raise OverflowError(f"a list of {num_bytes:,} bytes")
         return self._file.read(num_bytes)
 

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.data.manifest import MANIFEST_FILE, Manifest
-from engine.errors import DataError
+from engine.data.manifest import MANIFEST_FILE
 from engine.events import Value
 from engine.models.classifier import count_parameters
 from engine.spec import Act, RunSpec
@@ -22,6 +21,7 @@ from engine.strategies import phase_at
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
+from engine.training.elsewhere import known_manifest
 from engine.training.features import BATCH_SIZE
 from engine.training.feeding import TELLING_IMAGES, Inputs
 from engine.training.keeping import keep_state, keep_within, pause
@@ -131,7 +131,7 @@ def _set_up_or_resume(
     for sentence in damaged:
         reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
     # Files that came since do not belong to a run that had begun.
-    manifest = None if state is None else _known_manifest(folder, reporter)
+    manifest = None if state is None else known_manifest(spec.data, folder, reporter)
     at_once = BATCH_SIZE if state is None else features_at_once(state)
     session = set_up(spec, folder, reporter, started, manifest=manifest, features_at_once=at_once)
     session.keeper = StateKeeper(folder)
@@ -145,16 +145,6 @@ def _set_up_or_resume(
         told: dict[str, Value] = {"task": "resumed", "resumed_after": session.resumed_after}
         reporter.emit("progress", session.resumed_after, step, told)
     return session
-
-
-def _known_manifest(folder: Path, reporter: Reporter) -> Manifest | None:
-    """Returns the images of a run that had begun; None where they must be looked for again."""
-    try:
-        return Manifest.from_file(folder / MANIFEST_FILE)
-    except DataError:
-        sentence = f"{MANIFEST_FILE} is missing or damaged, so the run's images are listed anew."
-        reporter.emit("progress", 0, 0, {"task": "state", "state_note": sentence})
-        return None
 
 
 def run_epochs(session: Session) -> None:

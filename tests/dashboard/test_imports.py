@@ -46,6 +46,7 @@ DRAWS = (
     "remedy_section.py",
     "source_choice.py",
     "upload_section.py",
+    "transfer_section.py",
     "fetch_section.py",
     "doubts_section.py",
     "run_actions.py",

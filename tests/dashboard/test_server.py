@@ -187,7 +187,7 @@ def ask(app: ASGIApp, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
 OWN_HOST = {"host": "127.0.0.1:8501"}
 
 
-@pytest.mark.parametrize("path", ["/thaw/events", "/thaw/plotly.js"])
+@pytest.mark.parametrize("path", ["/thaw/events", "/thaw/plotly.js", "/thaw/export/0000"])
 @pytest.mark.parametrize(
     "headers",
     [

@@ -1,0 +1,45 @@
+"""A run goes out of one browser as a file, and into another dashboard."""
+
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from engine.home import run_folder
+from engine.runs.store import Store
+from tests.engine.hostile.run_files import small_run
+from tests.serving import Dashboard, open_page
+
+
+def test_a_run_that_was_downloaded_comes_in_again(
+    browser: Browser, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    store = Store()
+    run = small_run(store)
+    page = open_page(browser, f"{dashboard.url}/runs")
+    place = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    assert place is not None
+    # The first row is the newest run; its box to tick is on the left.
+    page.mouse.click(place["x"] + 20, place["y"] + 52)
+    page.get_by_test_id("stPopoverButton").click()
+    with page.expect_download() as download:
+        page.locator("[data-testid=stLinkButton] a").click()
+    assert download.value.suggested_filename == f"frozen-photos-{run.id}.thaw"
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    page.context.close()
+
+    store.delete(run.id)
+    store.forget(run.id)
+    shutil.rmtree(run_folder(run.id))
+    page = open_page(browser, f"{dashboard.url}/runs")
+    page.get_by_text("Import", exact=True).first.click()
+    page.locator("input[type=file]").set_input_files(str(file))
+    page.get_by_text(f"({run.id}) came in.").wait_for()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "holiday.thaw", "mimeType": "", "buffer": b"no run"}
+    )
+    page.get_by_text("holiday.thaw is no file of a run").wait_for()
+    page.context.close()
+    assert store.run(run.id).status == "finished"
+    store.close()
