@@ -4,6 +4,7 @@ import io
 import sys
 
 from engine.cli.app import app
+from engine.cli.logged import run_logged
 from engine.errors import ThawError
 
 __all__ = ["main"]
@@ -20,7 +21,7 @@ def main() -> None:
         # A file's name may hold what no text does.
         sys.stdout.reconfigure(errors="replace")
     try:
-        app()
+        run_logged(app)
     except ThawError as error:
         if "--json" in sys.argv:
             import json

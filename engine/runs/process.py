@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from engine.logs.output import cut_output
+
 # Start times are told against the time of boot, which Linux gives in whole seconds of a clock that
 # is being corrected all the time: two looks at one process differ by a second or more. No process
 # ends, and another gets its number, within this time of its start.
@@ -44,6 +46,7 @@ def start_detached(
     """
     _STARTED[:] = [child for child in _STARTED if child.poll() is None]
     log.parent.mkdir(parents=True, exist_ok=True)
+    cut_output(log)
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", *arguments],

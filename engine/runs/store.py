@@ -1,6 +1,7 @@
 """The store: runs and their events, for any number of processes at once."""
 
 import json
+import logging
 import secrets
 import sqlite3
 import time
@@ -25,6 +26,7 @@ from sqlalchemy import (
 
 from engine.errors import RunNotFoundError, SpecError
 from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value
+from engine.logs import note
 from engine.runs.database import database_url, open_database, writing
 from engine.runs.tables import acts, events, runs
 from engine.spec import Act, RunSpec
@@ -125,6 +127,8 @@ class Store:
         with writing(self.engine) as connection:
             for run_id, (name, spec) in zip(ids, named_specs, strict=True):
                 self._add(connection, run_id, name, spec, group_id)
+        for run_id, (name, _) in zip(ids, named_specs, strict=True):
+            note("runs", "run queued", run=run_id, name=name, group=group_id)
         return [self.run(run_id) for run_id in ids]
 
     def _add(
@@ -307,6 +311,7 @@ class Store:
             )
             values: dict[str, Value] = {"status": status, "reason": reason}
             self._append(connection, run_id, [(time.time(), "status", 0, 0, values)])
+        note_status(run_id, row.status, status, reason)
         return True
 
     def add_to_summary(self, run_id: str, facts: Mapping[str, Any]) -> None:
@@ -355,6 +360,8 @@ class Store:
         chosen = and_(runs.c.id == run_id, runs.c.status.not_in(ACTIVE), was)
         with writing(self.engine) as connection:
             done = connection.execute(update(runs).where(chosen).values(deleted_at=at))
+        if done.rowcount:
+            note("runs", "run deleted" if at else "run restored", run=run_id)
         return bool(done.rowcount)
 
     def forget(self, run_id: str) -> None:
@@ -366,6 +373,8 @@ class Store:
             for table in (events, acts):
                 connection.execute(delete(table).where(table.c.run_id == run_id))
             connection.execute(delete(runs).where(thrown_away))
+        # Not to its own log, which is gone.
+        note("runs", "run removed for good", removed=run_id)
 
     def put_first(self, run_id: str) -> bool:
         """Makes a waiting run the next to start, and returns whether it waits."""
@@ -436,6 +445,7 @@ class Store:
                     act=act.model_dump_json(),
                 )
             )
+        note("runs", "change asked", run=run.id, change=act.sentence)
 
     def acts(self, run_id: str, after: int = 0) -> list[tuple[int, Act]]:
         """Returns the acts asked of a run whose number is greater than `after`, in order."""
@@ -478,7 +488,8 @@ class Store:
                 .values(status="running", started_at=now, beat_at=now, slot=free[0], host=host)
             )
             self._append(connection, waiting, [(now, "status", 0, 0, {"status": "running"})])
-            return waiting, free[0]
+        note("runs", "run claimed", run=waiting, slot=free[0], host=host)
+        return waiting, free[0]
 
     def num_waiting_before(self, run: Run) -> int:
         """Returns how many runs go on or wait ahead of a queued one."""
@@ -494,6 +505,14 @@ class Store:
         )
         with self.engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def note_status(run_id: str, before: Status, status: Status, reason: str) -> None:
+    """Writes to the logs what became of a run."""
+    event = {"queued": "run resumed", "stopping": "stop asked"}.get(status, f"run {status}")
+    level = {"failed": logging.ERROR, "interrupted": logging.WARNING}.get(status, logging.INFO)
+    told: dict[str, Any] = {"reason": reason} if reason else {}
+    note("runs", event, level, run=run_id, before=before, **told)
 
 
 def _temperature(spec_json: str) -> str | None:

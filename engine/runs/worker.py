@@ -1,16 +1,20 @@
 """The process that trains one run: `python -m engine.runs.worker RUN_ID`."""
 
+import logging
 import os
+import platform
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ThawError
-from engine.events import Value
+from engine.events import Kind, Value
 from engine.files import write_text
 from engine.home import run_folder
+from engine.logs import note, start_logs
 from engine.runs.process import host_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
@@ -21,6 +25,9 @@ SPEC_FILE = "spec.json"
 # Tasks whose values say something of the run as a whole.
 TELLING = ("ready", "features", "pictures")
 RESUMED = "resumed"
+# What the log says of events that are few, and what would fill it.
+LOGGED: dict[Kind, str] = {"epoch": "epoch done", "phase": "phase begins", "act": "changed by hand"}
+UNTOLD = frozenset({"planned_rates", "lr/head", "lr/backbone"})
 
 
 class SummaryWriter(EventWriter):
@@ -42,7 +49,18 @@ class SummaryWriter(EventWriter):
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
             self._store.add_to_summary(self._run_id, self.facts)
+        note_event(kind, epoch, step, values)
         super().emit(kind, epoch, step, values)
+
+
+def note_event(kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
+    """Writes to the log what training tells: one line an epoch, a phase, a task; none a step."""
+    told = {name: one for name, one in values.items() if name not in UNTOLD}
+    if kind in LOGGED:
+        note("training", LOGGED[kind], epoch=epoch, step=step, values=told)
+    elif kind == "progress" and "done" not in values:
+        level = logging.WARNING if "state_note" in values else logging.INFO
+        note("training", f"task {told.pop('task', '')}", level, epoch=epoch, values=told)
 
 
 def main(run_id: str) -> int:
@@ -56,10 +74,11 @@ def main(run_id: str) -> int:
     write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
     writer = SummaryWriter(store, run)
     signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
+    note("runs", "worker begins", name=run.name, python=platform.python_version())
     try:
         _train(store, run, folder, writer)
     except ThawError as error:
-        _fail(store, run, folder, writer, str(error))
+        _fail(store, run, folder, writer, str(error), error)
     except Exception as error:
         text = str(error).strip()
         first_line = text.splitlines()[0] if text else "no message"
@@ -67,7 +86,7 @@ def main(run_id: str) -> int:
             f"Training failed with {type(error).__name__}: {first_line}; the traceback is in "
             f"{folder / TRACEBACK_FILE}."
         )
-        _fail(store, run, folder, writer, reason)
+        _fail(store, run, folder, writer, reason, error)
     return 0
 
 
@@ -99,7 +118,10 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     )
 
 
-def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
+def _fail(
+    store: Store, run: Run, folder: Path, writer: EventWriter, reason: str, error: Exception
+) -> None:
+    note("runs", "training failed", logging.ERROR, error=error, reason=reason)
     write_text(folder / TRACEBACK_FILE, traceback.format_exc())
     try:
         writer.close()
@@ -108,4 +130,5 @@ def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str
 
 
 if __name__ == "__main__":
+    start_logs("worker", run=sys.argv[1])
     sys.exit(main(sys.argv[1]))

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.files import replacing
+from engine.logs import note
 
 HEADER_KEY = "thaw-state"
 VERSION = 1
@@ -78,6 +79,8 @@ class StateKeeper:
             old.unlink(missing_ok=True)
         self._written_at = time.monotonic()
         self._took = self._written_at - started
+        size = file.stat().st_size
+        note("training", "state written", epoch=state.epoch, bytes=size, seconds=self._took)
 
     def clear(self) -> None:
         """Removes all states: the run needs none any more."""

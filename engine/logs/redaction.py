@@ -1,0 +1,70 @@
+"""Takes secrets out of what is to be written down: passwords in addresses, tokens, keys."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "***"
+# Shorter ones are words that texts are full of.
+LEAST_LENGTH = 6
+_NAME = (
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key"
+    r"|authorization|credentials?|cookie|sig|signature"
+)
+SECRET_NAME = re.compile(rf"(?i)(?:^|[-_. ])(?:\w*[-_])?(?:{_NAME})$|(?:{_NAME})$")
+_PATTERNS = (
+    # An address: what stands between the user's name and the last @. A port is not that.
+    (re.compile(r"(://[^\s:/@'\"<>]*):(?!\d{1,5}(?:[/?#\s'\"]|$))[^\s'\"<>]*@"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (
+        re.compile(
+            rf"(?i)(\b(?:[\w-]*[-_.])?(?:{_NAME})\b['\"]?\s*[=:]\s*['\"]?)(?!\*)[^\s'\"&,;)\]}}]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        re.compile(r"(?i)(--(?:[\w-]*-)?(?:pass(?:word|wd)?|token|secret|api-key)\s+)\S+"),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        re.compile(
+            r"\b(?:hf_\w{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+            r"|sk-[\w-]{16,}|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{16}"
+            r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+        ),
+        HIDDEN,
+    ),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|$)", re.DOTALL), HIDDEN),
+)
+
+
+def redacted(text: str) -> str:
+    """Returns a text in which every secret that is known, or looks like one, is `***`."""
+    for secret in _known():
+        text = text.replace(secret, HIDDEN)
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def redacted_value(value: Any, name: str = "") -> Any:
+    """Returns plain data without secrets: in texts, and whatever goes by a secret's name."""
+    if isinstance(value, Mapping):
+        return {str(key): redacted_value(one, str(key)) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted_value(one, name) for one in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if SECRET_NAME.search(name) and str(value):
+        return HIDDEN
+    return redacted(str(value))
+
+
+def _known() -> list[str]:
+    """Returns secrets that the environment holds, the longest first."""
+    named = [value for name, value in os.environ.items() if SECRET_NAME.search(name)]
+    url = os.environ.get("THAW_DATABASE_URL", "")
+    user_and_password = url.partition("://")[2].rpartition("@")[0]
+    named.append(user_and_password.partition(":")[2])
+    return sorted({one for one in named if len(one) >= LEAST_LENGTH}, key=len, reverse=True)
