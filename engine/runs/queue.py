@@ -99,13 +99,14 @@ def mark_interrupted(store: Store) -> list[str]:
     """Marks runs whose process is gone, and returns their ids."""
     gone: list[str] = []
     for run in store.all_runs(WORKING):
-        reason = _why_dead(run)
+        reason = why_dead(run)
         if reason and store.set_status(run.id, "interrupted", reason, only_from=WORKING):
             gone.append(run.id)
     return gone
 
 
-def _why_dead(run: Run) -> str:
+def why_dead(run: Run) -> str:
+    """Returns why a run that should go on does not, in one sentence; empty where it does."""
     here = run.host == host_name()
     if run.pid is not None and run.pid_started is not None and here:
         if is_alive(run.pid, run.pid_started):

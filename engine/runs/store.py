@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Engine,
     Row,
     and_,
     bindparam,
@@ -115,6 +116,13 @@ class Store:
             StoreError: the database cannot be opened.
         """
         self.engine = open_database(url or database_url())
+
+    @classmethod
+    def on(cls, engine: Engine) -> "Store":
+        """Returns a store on a database that is open already, and of this release's schema."""
+        store = cls.__new__(cls)
+        store.engine = engine
+        return store
 
     def close(self) -> None:
         """Closes all connections."""
