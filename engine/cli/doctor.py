@@ -13,7 +13,7 @@ from engine import __version__
 from engine.cli.app import JSON_HELP, app, console, print_json
 from engine.doctor.checks import all_checks
 from engine.doctor.examine import examine, repair
-from engine.doctor.finding import Named
+from engine.doctor.finding import Named, Verdict
 
 STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red", "not applicable": "dim"}
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗", "not applicable": "–"}
@@ -55,7 +55,7 @@ def doctor(
     os._exit(1 if counts["fault"] else 0)
 
 
-def _show(found: list[Named], mended: list[str], counts: "Counter[str]") -> None:
+def _show(found: list[Named], mended: list[str], counts: "Counter[Verdict]") -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for number in range(3):
         table.add_column(no_wrap=number < 2, overflow="fold")

@@ -1,13 +1,13 @@
 """The port that the dashboard listens on."""
 
 import socket
+from pathlib import Path
 
 import psutil
 
 from engine.doctor.finding import Finding, ok, warning
 
 HOST = "127.0.0.1"
-OWN = ("thaw", "engine.cli")
 
 
 def port(number: int) -> Finding:
@@ -17,28 +17,31 @@ def port(number: int) -> Finding:
             return ok(f"Port {number} is free.", port=number)
     except OSError as error:
         reason = error.strerror or str(error)
-    who = _listener(number)
-    if any(word in who for word in OWN):
+    process = _listener(number)
+    who = "" if process is None else f"{' '.join(process[1])[:80]} (process {process[0]})"
+    if process is not None and _is_thaw(process[1]):
         return ok(f"Port {number} is Thaw's: {who}.", port=number, by=who)
     other = number + 1 if 1024 <= number < 65535 else 8501
-    found = (
-        f"Port {number} is taken by {who}" if who else f"Port {number} cannot be used ({reason})"
+    found = f"is taken by {who}" if who else f"cannot be used ({reason})"
+    return warning(
+        f"Port {number} {found}.",
+        f"End what uses it, or choose another: thaw --port {other}",
+        port=number,
+        by=who,
     )
-    mend = f"End what uses it, or choose another: thaw --port {other}"
-    return warning(f"{found}.", mend, port=number, by=who)
 
 
-def _listener(number: int) -> str:
-    """Returns which process listens on a port, as far as the system tells."""
+def _listener(number: int) -> tuple[int, list[str]] | None:
+    """Returns which process listens on a port and its command, as far as the system tells."""
     try:
-        connections = psutil.net_connections(kind="tcp")
+        for one in psutil.net_connections(kind="tcp"):
+            is_it = one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == number
+            if is_it and one.pid:
+                return one.pid, psutil.Process(one.pid).cmdline()
     except (psutil.Error, OSError):
-        return ""
-    for one in connections:
-        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == number and one.pid:
-            try:
-                command = " ".join(psutil.Process(one.pid).cmdline())[:80]
-            except psutil.Error:
-                command = "a process"
-            return f"{command} (process {one.pid})"
-    return ""
+        return None
+    return None
+
+
+def _is_thaw(command: list[str]) -> bool:
+    return "engine.cli" in command or any(Path(word).name == "thaw" for word in command[:2])

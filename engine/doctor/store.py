@@ -35,7 +35,7 @@ def store() -> Finding:
         return _cannot_be_opened(where, error)
     told = ".".join(map(str, server or ()))
     facts = {"store": where, "schema": version, "server": told}
-    if kind == "postgresql" and server and server[0] < LEAST_POSTGRES:
+    if kind == "postgresql" and server and int(server[0]) < LEAST_POSTGRES:
         return warning(
             f"PostgreSQL {told} is older than what Thaw is tried with.",
             f"Update it to {LEAST_POSTGRES} or newer.",

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import socket
+import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -75,12 +76,24 @@ def network() -> Finding:
     proxies = [name for name in ("https_proxy", "HTTPS_PROXY", "all_proxy") if os.environ.get(name)]
     if proxies:
         return ok(f"Downloads go through the proxy of {proxies[0]}.", proxy=proxies[0])
-    try:
-        with socket.create_connection(HUB, timeout=NETWORK_SECONDS):
-            return ok(f"{HUB[0]} answers: weights can be downloaded.", network=True)
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
+    reasons: list[str] = []
+    # Looking a name up may take long, whatever limit is given.
+    thread = threading.Thread(target=lambda: reasons.append(_reach(HUB)), daemon=True)
+    thread.start()
+    thread.join(NETWORK_SECONDS + 1.0)
+    reason = reasons[0] if reasons else "no answer in time"
+    if reason:
         return ok(f"{HUB[0]} does not answer ({reason}). {AT_HAND}", network=False)
+    return ok(f"{HUB[0]} answers: weights can be downloaded.", network=True)
+
+
+def _reach(address: tuple[str, int]) -> str:
+    """Returns why an address cannot be reached; empty where it can."""
+    try:
+        with socket.create_connection(address, timeout=NETWORK_SECONDS):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error) or type(error).__name__
 
 
 def _is_as_packed(file: metadata.PackagePath) -> bool:
