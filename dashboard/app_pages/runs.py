@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from dashboard.log_section import log_section
 from dashboard.run_actions import actions_section, marks_form, undo_section
 from dashboard.runs import duration, percent, store
 from engine.runs.queue import tend
@@ -48,6 +49,7 @@ def main() -> None:
         return
     actions_section(PAGE, chosen)
     if len(chosen) == 1:
+        log_section(PAGE, chosen)
         marks_form(PAGE, chosen[0])
 
 

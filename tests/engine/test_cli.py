@@ -398,9 +398,8 @@ def test_the_log_of_a_run_and_of_the_service(tiny_folder: Path) -> None:
 def test_the_log_of_a_run_that_is_going_on_is_followed_to_its_end(
     tiny_folder: Path, thaw_home: Path
 ) -> None:
-    run_id = document(thaw("train", "--data", str(tiny_folder), "--epochs", "1", *TINY, "--json"))[
-        "run"
-    ]["id"]
+    trained = thaw("train", "--data", str(tiny_folder), "--epochs", "1", *TINY, "--json")
+    run_id = document(trained)["run_id"]
     shown = thaw("log", run_id[:5], "--follow")
     assert shown.returncode == 0
     for event in ("run queued", "run claimed", "worker begins", "epoch done", "run finished"):
