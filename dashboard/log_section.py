@@ -92,7 +92,10 @@ def _output(page: str, run_id: str) -> None:
     printed = redacted(tail(run_output(run_id), OUTPUT_BYTES)).strip()
     if printed:
         st.caption("What the process printed:")
-        with st.container(height=HEIGHT if printed.count("\n") > 12 else "content"):
+        is_long = printed.count("\n") > 12
+        with st.container(
+            height=HEIGHT if is_long else "content", autoscroll=is_long, border=False
+        ):
             st.code(printed, language=None, wrap_lines=True)
     with st.container(horizontal=True):
         if existing(run_log(run_id).parts):

@@ -8,6 +8,8 @@ from typing import Any
 HIDDEN = "***"
 # Shorter ones are words that texts are full of.
 LEAST_LENGTH = 6
+# What shells keep: the present folder, and the one before.
+NO_SECRETS = frozenset({"PWD", "OLDPWD"})
 _NAME = (
     r"pass(?:word|wd|phrase)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key"
     r"|authorization|credentials?|cookie|sig|signature"
@@ -63,7 +65,11 @@ def redacted_value(value: Any, name: str = "") -> Any:
 
 def _known() -> list[str]:
     """Returns secrets that the environment holds, the longest first."""
-    named = [value for name, value in os.environ.items() if SECRET_NAME.search(name)]
+    named = [
+        value
+        for name, value in os.environ.items()
+        if SECRET_NAME.search(name) and name not in NO_SECRETS
+    ]
     url = os.environ.get("THAW_DATABASE_URL", "")
     user_and_password = url.partition("://")[2].rpartition("@")[0]
     named.append(user_and_password.partition(":")[2])

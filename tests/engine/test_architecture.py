@@ -74,7 +74,15 @@ LIGHT_MODULES = [
     "engine.training.speeds",
 ]
 # Each package may import what stands in an earlier row, or in its own.
-LAYERS = [{"data", "models"}, {"strategies"}, {"training"}, {"runs"}, {"insight"}, {"cli"}]
+LAYERS = [
+    {"data", "models"},
+    {"strategies"},
+    {"training"},
+    {"runs"},
+    {"insight"},
+    {"doctor"},
+    {"cli"},
+]
 # Plain records that specs are made of stand below all layers.
 RECORDS = {"engine.models.catalogue", "engine.strategies", "engine.strategies.base"}
 

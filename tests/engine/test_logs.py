@@ -351,6 +351,8 @@ def test_secrets_go_by_their_names_and_by_what_the_environment_holds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MY_API_KEY", "blue-elephant")
+    monkeypatch.setenv("PWD", "/home/me/photos")
+    assert redacted("/home/me/photos/a.jpg") == "/home/me/photos/a.jpg"
     monkeypatch.setenv("THAW_DATABASE_URL", "postgresql://me:tall giraffe@db/thaw")
     given = {"password": "x", "list": ["a blue-elephant"], "n": 3, "of": {"hub_token": "y"}}
     assert redacted_value(given) == {
