@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from engine.logs.redaction import redacted, redacted_value
+from engine.logs.redaction import known_secrets, redacted, redacted_value
 
 ProcessKind = Literal["dashboard", "supervisor", "worker", "helper", "command"]
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -86,6 +86,8 @@ class JsonFormatter(logging.Formatter):
         super().__init__()
         self._kind = kind
         self._run = run
+        # Looked up once: there may be a line every few milliseconds.
+        self._secrets = known_secrets()
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line, without the line break at its end."""
@@ -100,12 +102,12 @@ class JsonFormatter(logging.Formatter):
         entry = LogEntry(
             time=record.created,
             level=record.levelname,
-            event=redacted(event),
+            event=redacted(event, self._secrets),
             logger=record.name,
             kind=self._kind,
             pid=record.process,
             run=getattr(record, RUN, "") or self._run,
-            fields=_bounded(redacted_value(fields)),
+            fields=_bounded(redacted_value(fields, self._secrets)),
         )
         return json.dumps(entry.to_dict(), ensure_ascii=True, allow_nan=False)
 

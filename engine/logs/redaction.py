@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HIDDEN = "***"
@@ -15,6 +15,8 @@ _NAME = (
     r"|authorization|credentials?|cookie|sig|signature"
 )
 SECRET_NAME = re.compile(rf"(?i)(?:^|[-_. ])(?:\w*[-_])?(?:{_NAME})$|(?:{_NAME})$")
+# Without one of these, no pattern fits.
+TELLING = re.compile(r"[:=]|--|_|(?i:bearer|basic)|AKIA|ASIA|eyJ|sk-|xox|glpat")
 _PATTERNS = (
     # An address: what stands between the user's name and the last @. A port is not that.
     (re.compile(r"(://[^\s:/@'\"<>]*):(?!\d{1,5}(?:[/?#\s'\"]|$))[^\s'\"<>]*@"), rf"\1:{HIDDEN}@"),
@@ -41,29 +43,43 @@ _PATTERNS = (
 )
 
 
-def redacted(text: str) -> str:
-    """Returns a text in which every secret that is known, or looks like one, is `***`."""
-    for secret in _known():
+def redacted(text: str, known: Sequence[str] | None = None) -> str:
+    """Returns a text in which every secret that is known, or looks like one, is `***`.
+
+    Args:
+        text: any.
+        known: secrets; those of the environment where None.
+    """
+    for secret in known_secrets() if known is None else known:
         text = text.replace(secret, HIDDEN)
+    if TELLING.search(text) is None:
+        return text
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text
 
 
-def redacted_value(value: Any, name: str = "") -> Any:
-    """Returns plain data without secrets: in texts, and whatever goes by a secret's name."""
-    if isinstance(value, Mapping):
-        return {str(key): redacted_value(one, str(key)) for key, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redacted_value(one, name) for one in value]
+def redacted_value(value: Any, known: Sequence[str] | None = None, name: str = "") -> Any:
+    """Returns plain data without secrets: in texts, and whatever goes by a secret's name.
+
+    Args:
+        value: any; what is no plain data becomes text.
+        known: secrets; those of the environment where None.
+        name: that it goes by.
+    """
     if value is None or isinstance(value, bool | int | float):
         return value
+    known = known_secrets() if known is None else known
+    if isinstance(value, Mapping):
+        return {str(key): redacted_value(one, known, str(key)) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted_value(one, known, name) for one in value]
     if SECRET_NAME.search(name) and str(value):
         return HIDDEN
-    return redacted(str(value))
+    return redacted(str(value), known)
 
 
-def _known() -> list[str]:
+def known_secrets() -> list[str]:
     """Returns secrets that the environment holds, the longest first."""
     named = [
         value
