@@ -9,7 +9,8 @@ import streamlit as st
 
 from dashboard.log_section import log_section
 from dashboard.run_actions import actions_section, marks_form, undo_section
-from dashboard.runs import duration, percent, store
+from dashboard.runs import duration, percent, plain, store
+from engine.doctor.glance import faults_at_a_glance
 from engine.runs.queue import tend
 from engine.runs.store import Run
 from engine.strategies import STRATEGIES
@@ -28,6 +29,8 @@ def main() -> None:
     st.title("Runs")
     tend(store())
     every = store().all_runs(hidden=True)
+    for fault in faults_at_a_glance():
+        st.warning(plain(f"{fault.found} {fault.mend}"), icon=":material/stethoscope:")
     undo_section(PAGE)
     if not every:
         st.info(

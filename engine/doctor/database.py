@@ -1,5 +1,6 @@
 """Opens the store to look at it: nothing is made, brought up to date or written."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.pool import NullPool
 
 from engine.home import home_path
-from engine.runs.database import database_url
 from engine.runs.store import Run, Store
 from engine.runs.tables import SCHEMA_VERSION, schema_versions
 
@@ -23,8 +23,6 @@ class NoStoreError(Exception):
 
 def store_url() -> str:
     """Returns the store's address, without making THAW_HOME."""
-    import os
-
     return os.environ.get("THAW_DATABASE_URL") or f"sqlite:///{home_path().absolute() / 'thaw.db'}"
 
 
@@ -105,6 +103,3 @@ def _engine() -> Engine:
         connection.execute("PRAGMA query_only = ON")
 
     return engine
-
-
-__all__ = ["NoStoreError", "all_runs", "database_url", "looking", "schema", "sqlite_file"]

@@ -30,6 +30,7 @@ LIGHT_MODULES = [
     "engine.data.samples",
     "engine.data.scale",
     "engine.doctor.checks",
+    "engine.doctor.glance",
     "engine.doctor.leftovers",
     "engine.doctor.states",
     "engine.doctor.store",
