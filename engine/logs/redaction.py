@@ -11,24 +11,32 @@ LEAST_LENGTH = 6
 # What shells keep: the present folder, and the one before.
 NO_SECRETS = frozenset({"PWD", "OLDPWD"})
 _NAME = (
-    r"pass(?:word|wd|phrase)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key"
-    r"|authorization|credentials?|cookie|sig|signature"
+    r"pass(?:word|wd|phrase)|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key"
+    r"|credentials?|cookie|signature|sig"
 )
-SECRET_NAME = re.compile(rf"(?i)(?:^|[-_. ])(?:\w*[-_])?(?:{_NAME})$|(?:{_NAME})$")
+_VALUE = r"(?:\"[^\"]*\"|'[^']*'|(?!\*)[^\s'\"&,;)\]}]+)"
+SECRET_NAME = re.compile(rf"(?i)(?:^|[-_. ])(?:{_NAME}|authorization)$")
 # Without one of these, no pattern fits.
-TELLING = re.compile(r"[:=]|--|_|(?i:bearer|basic)|AKIA|ASIA|eyJ|sk-|xox|glpat")
+TELLING = re.compile(r"[:=]|--|_|(?i:bearer)|AKIA|ASIA|eyJ|sk-|xox|glpat")
 _PATTERNS = (
     # An address: what stands between the user's name and the last @. A port is not that.
-    (re.compile(r"(://[^\s:/@'\"<>]*):(?!\d{1,5}(?:[/?#\s'\"]|$))[^\s'\"<>]*@"), rf"\1:{HIDDEN}@"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (
+        re.compile(r"(://[^\s:/@'\"<>]*):(?!\d{1,5}(?:[/?#\s'\"]|$))[^\s'\"<>]{0,512}@"),
+        rf"\1:{HIDDEN}@",
+    ),
     (
         re.compile(
-            rf"(?i)(\b(?:[\w-]*[-_.])?(?:{_NAME})\b['\"]?\s*[=:]\s*['\"]?)(?!\*)[^\s'\"&,;)\]}}]+"
+            r"(?i)(authorization['\"]?\s*[=:]\s*['\"]?)(?:(?:bearer|basic|token)\s+)?[^\s'\"]+"
         ),
         rf"\1{HIDDEN}",
     ),
+    (re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
     (
-        re.compile(r"(?i)(--(?:[\w-]*-)?(?:pass(?:word|wd)?|token|secret|api-key)\s+)\S+"),
+        re.compile(rf"(?i)((?:\b|_)(?:{_NAME})['\"]?\s*[=:]\s*){_VALUE}"),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        re.compile(rf"(?i)(--(?:[\w-]*-)?(?:{_NAME})\s+){_VALUE}"),
         rf"\1{HIDDEN}",
     ),
     (
