@@ -5,6 +5,7 @@ import errno
 import logging
 import signal
 import socket
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from dashboard.runs import store
 from dashboard.stream import Hub, events_response
 from engine.errors import ServeError, ThawError
 from engine.home import thaw_home
+from engine.logs import note, start_logs
 from engine.models.catalogue import DEFAULT_BACKBONE
 from engine.runs.process import start_detached
 from engine.runs.queue import tend
@@ -33,8 +35,6 @@ from engine.runs.search_study import tend_searches
 from engine.training.speeds import known_speeds
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-
-log = logging.getLogger("thaw")
 
 
 def serve(host: str, port: int) -> None:
@@ -46,14 +46,19 @@ def serve(host: str, port: int) -> None:
         ServeError: the address cannot be listened on.
     """
     _require_free(host, port)
+    start_logs("dashboard")
     tend(store())
+    note("dashboard", "dashboard started", host=host, port=port)
     tend_searches()
     if not known_speeds():
         log_file = thaw_home() / "cache" / "speeds" / "measure.log"
         start_detached(["engine.runs.measure", DEFAULT_BACKBONE], log_file)
     shown = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     print(f"\n  Thaw is at http://{shown}:{port}  (Ctrl-C ends it; runs go on)\n", flush=True)
-    build_app(host).run(config=_config(host, port))
+    try:
+        build_app(host).run(config=_config(host, port))
+    finally:
+        note("dashboard", "dashboard ended", port=port)
 
 
 def build_app(host: str) -> Any:
@@ -104,14 +109,16 @@ def _close_on_signal(hub: Hub) -> None:
 
 
 def _show_error(error: Exception) -> bool:
-    """Shows one sentence in the page and keeps the traceback in the server's log."""
+    """Shows one sentence in the page and keeps the traceback in the log."""
     if isinstance(error, ThawError):
         st.error(str(error), icon=":material/error:")
+        note("dashboard", "page failed", logging.WARNING, reason=str(error))
         return True
-    log.exception("A page failed", exc_info=error)
+    note("dashboard", "page failed", logging.ERROR, error=error)
+    traceback.print_exception(error)
     st.error(
         f"Thaw met an error of its own ({type(error).__name__}: {error}). Runs are not touched; "
-        "reload the page, and if it comes again, report it with what the server printed.",
+        "reload the page, and if it comes again, report it with what `thaw log` says.",
         icon=":material/error:",
     )
     return True

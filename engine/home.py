@@ -9,14 +9,19 @@ import platformdirs
 from engine.errors import HomeError
 
 
+def home_path() -> Path:
+    """Returns where THAW_HOME is or would be; nothing is created."""
+    configured = os.environ.get("THAW_HOME")
+    return Path(configured).expanduser() if configured else platformdirs.user_data_path("thaw")
+
+
 def thaw_home() -> Path:
     """Returns THAW_HOME, created and proven writable.
 
     Raises:
         HomeError: the folder cannot be created or written.
     """
-    configured = os.environ.get("THAW_HOME")
-    home = Path(configured).expanduser() if configured else platformdirs.user_data_path("thaw")
+    home = home_path()
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.elsewhere import why_not_resume
 from dashboard.live import live_charts
+from dashboard.log_section import log_section
 from dashboard.runs import asked_runs, pick_runs, plain, store
 from engine.errors import ThawError
 from engine.runs.queue import resume
@@ -40,6 +41,7 @@ def main() -> None:
             store().request_act(one.run, one.act)
         except ThawError as error:
             _warn(error)
+    log_section(PAGE, chosen)
 
 
 def _resume(run_id: str) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from dashboard.log_section import log_section
 from dashboard.run_actions import actions_section, marks_form, undo_section
-from dashboard.runs import duration, percent, store
+from dashboard.runs import duration, percent, plain, store
 from dashboard.transfer_section import elsewhere_note, import_section
+from engine.doctor.glance import faults_at_a_glance
 from engine.runs.queue import tend
 from engine.runs.store import Run
 from engine.strategies import STRATEGIES
@@ -33,6 +35,8 @@ def main() -> None:
 
 def _runs() -> None:
     every = store().all_runs(hidden=True)
+    for fault in faults_at_a_glance():
+        st.warning(plain(f"{fault.found} {fault.mend}"), icon=":material/stethoscope:")
     undo_section(PAGE)
     if not every:
         st.info(
@@ -55,6 +59,7 @@ def _runs() -> None:
     actions_section(PAGE, chosen)
     if len(chosen) == 1:
         elsewhere_note(chosen[0])
+        log_section(PAGE, chosen)
         marks_form(PAGE, chosen[0])
 
 

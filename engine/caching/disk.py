@@ -48,9 +48,13 @@ def read_entry(folder: Path) -> Entry | None:
     return None
 
 
-def held() -> Iterator[tuple[float, int, Path]]:
-    """Yields when it was used last, size and folder of each entry, abandoned ones included."""
-    for folder in cache_root().glob("*/*/"):
+def held(root: Path | None = None) -> Iterator[tuple[float, int, Path]]:
+    """Yields when it was used last, size and folder of each entry, abandoned ones included.
+
+    Args:
+        root: of all the caches; that of THAW_HOME, which is made then, where None.
+    """
+    for folder in (root or cache_root()).glob("*/*/"):
         whole = (folder / ABOUT_FILE).is_file() and "." not in folder.name
         left_behind = folder.name.endswith((".part", ".gone"))
         if whole:
@@ -59,9 +63,9 @@ def held() -> Iterator[tuple[float, int, Path]]:
             yield 0.0, _size(folder), folder
 
 
-def cache_bytes() -> int:
+def cache_bytes(root: Path | None = None) -> int:
     """Returns how much all the arrays take on disk."""
-    return sum(size for _, size, _ in held())
+    return sum(size for _, size, _ in held(root))
 
 
 def cache_root() -> Path:

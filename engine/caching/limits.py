@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from pathlib import Path
 
 from engine.caching.disk import cache_bytes, cache_root
 from engine.errors import CacheError
@@ -14,23 +15,26 @@ UNIT = " bytes"
 DEFAULT_SHARE = 0.2
 
 
-def cache_limit() -> int:
+def cache_limit(root: Path | None = None) -> int:
     """Returns how many bytes the caches may take together.
 
     That is THAW_CACHE_GIB where it is set, else what a person chose, else a fifth of what is free.
+
+    Args:
+        root: of all the caches; that of THAW_HOME, which is made then, where None.
 
     Raises:
         CacheError: THAW_CACHE_GIB is not a number of at least 0.
     """
     if given := os.environ.get("THAW_CACHE_GIB"):
         return _bytes(given, "THAW_CACHE_GIB")
-    root = cache_root()
+    root = root or cache_root()
     with contextlib.suppress(OSError, ValueError):
         text = (root / LIMIT_FILE).read_text(encoding="utf-8")
         if text.endswith(UNIT):
             return int(text.removesuffix(UNIT))
     # What the cache holds already counts as free: else each entry would shrink the limit.
-    return int(DEFAULT_SHARE * (shutil.disk_usage(root).free + cache_bytes()))
+    return int(DEFAULT_SHARE * (shutil.disk_usage(root).free + cache_bytes(root)))
 
 
 def set_cache_limit(gib: float) -> int:

@@ -5,6 +5,7 @@ import sys
 from typing import NoReturn
 
 from engine.cli.app import app
+from engine.cli.logged import run_logged
 from engine.errors import ThawError
 
 __all__ = ["main"]
@@ -21,7 +22,7 @@ def main() -> None:
         # A file's name may hold what no text does.
         sys.stdout.reconfigure(errors="replace")
     try:
-        app()
+        run_logged(app)
     except ThawError as error:
         _refuse(str(error))
     except Exception as error:

@@ -115,7 +115,11 @@ COMMANDS = {
     "sample-data": Command(
         "samples", "Write the sample data sets (clipart and digits) to a folder."
     ),
+    "log": Command(
+        "log",
+        "Show what happened in a run, or without one in Thaw as a whole; the newest comes last.",
+    ),
     "doctor": Command(
-        "runs", "Say what Thaw found on this machine, and whether the store is sound."
+        "doctor", "Say what is wrong with this installation of Thaw, and how to mend it."
     ),
 }

@@ -1,22 +1,18 @@
-"""`thaw runs`, `show`, `compare`, `stop`, `doctor`: what is in the store."""
+"""`thaw runs`, `show`, `compare`, `stop`, `resume`: what is in the store."""
 
-import platform
-import sqlite3
 import sys
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from engine import __version__
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
 from engine.cli.follow import follow
 from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
-from engine.runs.database import describe_database
-from engine.runs.queue import num_gpus, num_slots, retry, tend
 from engine.runs.queue import resume as resume_run
+from engine.runs.queue import retry, tend
 from engine.runs.store import Store
 
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
@@ -221,40 +217,3 @@ def try_again(run: RunArgument, json_output: JsonOption = False) -> None:
     if json_output:
         print_json(report(store, ended).to_dict())
     sys.exit(0 if ended.status == "finished" else 1)
-
-
-@app.command()
-def doctor(json_output: JsonOption = False) -> None:
-    """Say what Thaw found on this machine, and whether the store is sound.
-
-    Example: `thaw doctor`
-    """
-    import torch
-
-    store = Store()
-    is_sqlite = store.engine.dialect.name == "sqlite"
-    with store.engine.connect() as connection:
-        journal = sound = "–"
-        if is_sqlite:
-            journal = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
-            sound = str(connection.exec_driver_sql("PRAGMA integrity_check").scalar())
-    facts = {
-        "thaw": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "gpus": num_gpus(),
-        "runs_at_once": num_slots(),
-        "store": describe_database(),
-        "sqlite": sqlite3.sqlite_version,
-        "journal": f"{journal} (no write-ahead log: safe with several writers on any SQLite)"
-        if is_sqlite
-        else "–",
-        "integrity": sound,
-    }
-    if json_output:
-        print_json(facts)
-        return
-    table = Table(box=None, show_header=False)
-    for name, value in facts.items():
-        table.add_row(name.replace("_", " "), str(value))
-    console.print(table)

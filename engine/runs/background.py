@@ -5,6 +5,7 @@ key that stands for all that its result depends on. So the same is never worked 
 """
 
 import json
+import logging
 import os
 import time
 import traceback
@@ -16,6 +17,7 @@ from engine.errors import ThawError
 from engine.events import Kind, Value
 from engine.files import write_text
 from engine.home import cache_folder
+from engine.logs import note
 from engine.runs.process import is_alive, process_started, start_detached
 from engine.spec import Act
 from engine.training.reporter import Reporter, StopTrainingError
@@ -121,6 +123,7 @@ class Work:
         state = self.state()
         if state is not None and state.is_working:
             return
+        note("work", "work asked", work=module, key=self._key)
         write_text(self.order_file, order)
         self.stop_file.unlink(missing_ok=True)
         self.keep(WorkState())
@@ -129,6 +132,7 @@ class Work:
     def stop(self) -> None:
         """Asks it to end, which it soon does; nothing is found then."""
         self.stop_file.touch()
+        note("work", "stop asked", key=self._key)
 
     def keep(self, state: WorkState) -> None:
         """Writes how it stands, whole or not at all."""
@@ -141,14 +145,18 @@ class Work:
             find: returns what it finds, given the order and whom to tell how far it is.
         """
         reporter = WorkReporter(self)
+        note("work", "work begins", key=self._key)
         try:
             result = find(self.order_file.read_text(encoding="utf-8"), reporter)
         except StopTrainingError:
             self.keep(replace(reporter.state, status="stopped"))
+            note("work", "work stopped", key=self._key)
         except ThawError as error:
             self.keep(replace(reporter.state, status="failed", reason=str(error)))
+            note("work", "work failed", logging.WARNING, key=self._key, reason=str(error))
         except Exception as error:
             traceback.print_exc()
+            note("work", "work failed", logging.ERROR, error=error, key=self._key)
             reason = (
                 f"{self._what} failed with {type(error).__name__}; the traceback is in "
                 f"{self.log_file}."
@@ -156,6 +164,7 @@ class Work:
             self.keep(replace(reporter.state, status="failed", reason=reason))
         else:
             self.keep(replace(reporter.state, status="finished", task="", result=result))
+            note("work", "work finished", key=self._key)
 
     def _read(self) -> WorkState | None:
         try:

@@ -4,6 +4,7 @@ import json
 import sys
 from typing import Any
 
+from engine.logs import start_logs
 from engine.runs.doubts import doubts_work
 from engine.spec import DataSpec
 from engine.training.reporter import Reporter
@@ -24,4 +25,5 @@ def _find(order: str, reporter: Reporter) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    start_logs("helper")
     sys.exit(main(sys.argv[1]))

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from engine.data.fetching import fetch
 from engine.errors import ThawError
+from engine.logs import start_logs
 
 TIDY_SECONDS = 8.0
 BEAT_SECONDS = 1.0
@@ -91,4 +92,5 @@ def _end_with_input() -> None:
 
 
 if __name__ == "__main__":
+    start_logs("helper")
     sys.exit(main(sys.argv[1:]))

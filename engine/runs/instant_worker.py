@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from engine.errors import ThawError
 from engine.events import Kind, Value
+from engine.logs import start_logs
 from engine.spec import Act, RunSpec
 
 TELL_SECONDS = 0.2
@@ -138,4 +139,5 @@ def _answer(bench: Any, number: int, who: str, spec: str, desk: Desk, output: Te
 
 
 if __name__ == "__main__":
+    start_logs("helper")
     sys.exit(main())

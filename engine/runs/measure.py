@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from engine.events import ACTIVE
+from engine.logs import start_logs
 from engine.models.backbone import RANDOM
 from engine.models.catalogue import backbone_record
 from engine.models.classifier import build_classifier
@@ -87,4 +88,5 @@ def _measure(
 
 
 if __name__ == "__main__":
+    start_logs("helper")
     sys.exit(main(sys.argv[1]))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from engine.logs.output import cut_output
+
 # Linux tells when a process started in hundredths of a second since the machine was. Elsewhere the
 # time is of a clock that is being corrected: two looks at one process differ by a second or more.
 IS_LINUX = sys.platform.startswith("linux")
@@ -59,6 +61,7 @@ def start_detached(
     """
     _STARTED[:] = [child for child in _STARTED if child.poll() is None]
     log.parent.mkdir(parents=True, exist_ok=True)
+    cut_output(log)
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", *arguments],

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from engine.logs import start_logs
 from engine.runs.rate_finder import finder_work, found_tests
 from engine.spec import RunSpec
 from engine.training.reporter import Reporter
@@ -22,4 +23,5 @@ def _find(spec: str, reporter: Reporter) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    start_logs("helper")
     sys.exit(main(sys.argv[1]))

@@ -9,6 +9,7 @@ What is sampled depends on the search's seed, the number of the trial and what w
 on which process asks: a search that was interrupted tries what it would have tried.
 """
 
+import logging
 import sys
 import time
 import traceback
@@ -22,6 +23,7 @@ from optuna.trial import TrialState
 
 from engine.errors import RunNotFoundError, SpecError, ThawError
 from engine.events import MetricEvent
+from engine.logs import note, start_logs
 from engine.runs.queue import enqueue, num_slots, tend
 from engine.runs.search_space import Range, SearchSpec, grid_values, is_whole
 from engine.runs.search_study import (
@@ -77,6 +79,7 @@ def _drive(search_id: str) -> int:
                 Driver(store, study, search_id).run()
             except Exception as error:
                 traceback.print_exc()
+                note("search", "search failed", logging.ERROR, error=error, search=search_id)
                 set_status(study, "failed", _sentence(search_id, error))
                 return 1
     finally:
@@ -320,4 +323,5 @@ class Driver:
 
 
 if __name__ == "__main__":
+    start_logs("helper")
     sys.exit(main(sys.argv[1]))

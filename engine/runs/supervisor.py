@@ -6,17 +6,22 @@ THAW_HOME. If it is killed, training goes on, and whoever looks at the runs next
 Run as `python -m engine.runs.supervisor`.
 """
 
+import contextlib
+import logging
 import os
+import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from engine.errors import ThawError
 from engine.events import WORKING
 from engine.home import run_folder, thaw_home
+from engine.logs import note, start_logs
 from engine.runs.patience import patiently
 from engine.runs.process import machine_name, process_started, start_detached
 from engine.runs.queue import LOCK_FILE, mark_interrupted, num_gpus, num_slots
@@ -35,10 +40,13 @@ def main() -> int:
     """
     try:
         with FileLock(thaw_home() / LOCK_FILE, timeout=LOCK_SECONDS):
+            note("supervisor", "supervisor started")
             _look_after(patiently(Store))
+            note("supervisor", "supervisor ended", why="no run waits or goes on")
     except Timeout:
         return 0
     except ThawError as error:
+        note("supervisor", "supervisor failed", logging.ERROR, reason=str(error))
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -71,6 +79,7 @@ def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[byt
         environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[slot % gpus]
     log = run_folder(run_id) / "worker.log"
     worker = start_detached(["engine.runs.worker", run_id], log, environment)
+    note("supervisor", "worker started", run=run_id, worker=worker.pid, slot=slot)
     started = process_started(worker.pid)
     if started is not None:
         patiently(partial(store.set_process, run_id, machine_name(), worker.pid, started))
@@ -79,6 +88,8 @@ def _start_worker(store: Store, run_id: str, slot: int) -> "subprocess.Popen[byt
 
 def _bury(store: Store, run_id: str, exit_code: int) -> None:
     """Gives a run a truthful end where its process left without doing so."""
+    level = logging.INFO if exit_code == 0 else logging.ERROR
+    note("supervisor", "worker ended", level, run=run_id, **_how(exit_code))
     if exit_code < 0:
         reason = f"The training process was killed (signal {-exit_code})."
         store.set_status(run_id, "interrupted", reason, only_from=WORKING)
@@ -88,5 +99,15 @@ def _bury(store: Store, run_id: str, exit_code: int) -> None:
         store.set_status(run_id, "failed", reason, only_from=WORKING)
 
 
+def _how(exit_code: int) -> dict[str, Any]:
+    """Returns how a process ended, for the log."""
+    if exit_code >= 0:
+        return {"exit_code": exit_code}
+    with contextlib.suppress(ValueError):
+        return {"killed_by": signal.Signals(-exit_code).name}
+    return {"killed_by": -exit_code}
+
+
 if __name__ == "__main__":
+    start_logs("supervisor")
     sys.exit(main())

@@ -1,18 +1,22 @@
 """The process that trains one run: `python -m engine.runs.worker RUN_ID`."""
 
 import contextlib
+import logging
 import os
+import platform
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ThawError
-from engine.events import Value
+from engine.events import NOTES, Kind, Value
 from engine.files import write_text
 from engine.home import run_folder
+from engine.logs import note, start_logs
 from engine.runs.patience import patiently
 from engine.runs.process import machine_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
@@ -24,6 +28,9 @@ SPEC_FILE = "spec.json"
 # Tasks whose values say something of the run as a whole.
 TELLING = ("ready", "features", "pictures")
 RESUMED = "resumed"
+# What the log says of events that are few, and what would fill it.
+LOGGED: dict[Kind, str] = {"epoch": "epoch done", "phase": "phase begins", "act": "changed by hand"}
+UNTOLD = frozenset({"planned_rates", "lr/head", "lr/backbone"})
 
 
 class SummaryWriter(EventWriter):
@@ -49,10 +56,11 @@ class SummaryWriter(EventWriter):
         if values.get("task") in TELLING:
             self.facts |= {name: value for name, value in values.items() if name != "task"}
             self._summarise(self.facts)
-        note = values.get("memory_note")
-        if note and note not in self._memory_notes:
-            self._memory_notes.append(note)
+        memory_note = values.get("memory_note")
+        if memory_note and memory_note not in self._memory_notes:
+            self._memory_notes.append(memory_note)
             self._summarise({"memory_notes": self._memory_notes})
+        note_event(kind, epoch, step, values)
         super().emit(kind, epoch, step, values)
 
     def begin_anew(self) -> None:
@@ -66,6 +74,16 @@ class SummaryWriter(EventWriter):
         patiently(lambda: self._store.add_to_summary(self._run_id, facts))
 
 
+def note_event(kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
+    """Writes to the log what training tells: one line an epoch, a phase, a task; none a step."""
+    told = {name: one for name, one in values.items() if name not in UNTOLD}
+    if kind in LOGGED:
+        note("training", LOGGED[kind], epoch=epoch, step=step, values=told)
+    elif kind == "progress" and "done" not in values:
+        level = logging.WARNING if any(name in values for name in NOTES) else logging.INFO
+        note("training", f"task {told.pop('task', '')}", level, epoch=epoch, values=told)
+
+
 def main(run_id: str) -> int:
     """Trains a run and gives it its final status; returns the exit code."""
     store = patiently(Store)
@@ -77,19 +95,20 @@ def main(run_id: str) -> int:
     folder = run_folder(run.id)
     writer = patiently(partial(SummaryWriter, store, run))
     signal.signal(signal.SIGTERM, lambda *_: writer.request_stop())
+    note("runs", "worker begins", name=run.name, python=platform.python_version())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / SPEC_FILE, run.spec.model_dump_json(indent=1))
         _train(store, run, folder, writer)
     except ThawError as error:
-        _fail(store, run, folder, writer, str(error))
+        _fail(store, run, folder, writer, str(error), error)
     except OSError as error:
         which = f" {error.filename}" if error.filename else ""
         reason = (
             f"A file{which} of the run cannot be read or written ({error.strerror or error}); free "
             "some room or mend its permissions, and resume the run."
         )
-        _fail(store, run, folder, writer, reason)
+        _fail(store, run, folder, writer, reason, error)
     except Exception as error:
         text = str(error).strip()
         first_line = text.splitlines()[0] if text else "no message"
@@ -97,7 +116,7 @@ def main(run_id: str) -> int:
             f"Training failed with {type(error).__name__}: {first_line}; the traceback is in "
             f"{folder / TRACEBACK_FILE}."
         )
-        _fail(store, run, folder, writer, reason)
+        _fail(store, run, folder, writer, reason, error)
     return 0
 
 
@@ -113,10 +132,10 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     outcome = train(run.spec, folder, writer, writer.recorded, writer)
     writer.close()
     checkpoint = folder / CHECKPOINT_FILE
-    status, note = outcome.status, outcome.note
+    status, why = outcome.status, outcome.note
     if status == "paused" and patiently(partial(store.run, run.id)).stop_requested:
         # A person thought better of it while it was being written.
-        status, note = "stopped", "stopped by hand"
+        status, why = "stopped", "stopped by hand"
     summary = {
         "blend": outcome.blend,
         "best_val_accuracy": outcome.best_val_accuracy,
@@ -129,11 +148,14 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     if not outcome.best_epoch and state_files(folder):
         # It ended while it was prepared, and what it had come to before still holds.
         summary = {}
-    patiently(partial(store.set_status, run.id, status, note, summary=summary))
+    patiently(partial(store.set_status, run.id, status, why, summary=summary))
 
 
-def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
-    # Also in the log: there may be no room for a file.
+def _fail(
+    store: Store, run: Run, folder: Path, writer: EventWriter, reason: str, error: Exception
+) -> None:
+    note("runs", "training failed", logging.ERROR, error=error, reason=reason)
+    # Also to the output: there may be no room for a file.
     traceback.print_exc()
     with contextlib.suppress(OSError):
         write_text(folder / TRACEBACK_FILE, traceback.format_exc())
@@ -144,4 +166,5 @@ def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str
 
 
 if __name__ == "__main__":
+    start_logs("worker", run=sys.argv[1])
     sys.exit(main(sys.argv[1]))

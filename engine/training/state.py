@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.files import replacing
+from engine.logs import note
 
 HEADER_KEY = "thaw-state"
 VERSION = 2
@@ -78,6 +79,7 @@ class StateKeeper:
             self._took = self._written_at - started
 
     def _write(self, state: State) -> None:
+        started = time.monotonic()
         tensors = {
             name: tensor.detach().cpu().clone().contiguous()
             for name, tensor in state.tensors.items()
@@ -95,6 +97,14 @@ class StateKeeper:
             save_file(tensors, part, {HEADER_KEY: json.dumps(header)})
         for old in state_files(self.folder)[KEPT:]:
             old.unlink(missing_ok=True)
+        note(
+            "training",
+            "state written",
+            epoch=state.epoch,
+            steps=state.steps,
+            bytes=file.stat().st_size,
+            seconds=time.monotonic() - started,
+        )
 
     def clear(self) -> None:
         """Removes all states: the run needs none any more."""

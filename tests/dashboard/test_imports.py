@@ -51,6 +51,7 @@ DRAWS = (
     "doubts_section.py",
     "run_actions.py",
     "clone.py",
+    "log_section.py",
 )
 
 IMPORT_ALONE = """

@@ -48,6 +48,17 @@ def test_nothing_yet() -> None:
     assert "No run yet." in text_of(open_page("runs"))
 
 
+def test_faults_of_the_installation_are_told_and_nothing_else(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "THAW_" not in text_of(open_page("runs"))
+    monkeypatch.setenv("THAW_WEIGHTS", "/nowhere/at_all")
+    monkeypatch.setenv("THAW_MAXRUNS", "3")
+    told = [one.value for one in open_page("runs").warning]
+    assert len(told) == 1
+    assert "names /nowhere/at\\_all, which cannot be read" in told[0]
+
+
 def test_all_runs_are_listed_the_newest_first(three: list[Run]) -> None:
     page = open_page("runs")
     assert names(page) == ["Waiting", "Stopped", "Done"]

@@ -231,6 +231,16 @@ def test_an_error_of_ours_is_shown_as_it_is() -> None:
     assert not page.exception
 
 
+def test_a_page_that_fails_is_in_the_log_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    AppTest.from_function(page_that_fails, args=("division by cucumber", False)).run()
+    [told] = [one for one in caplog.records if one.name == "thaw.dashboard"]
+    assert (told.getMessage(), told.levelname) == ("page failed", "ERROR")
+    assert told.exc_info is not None
+    assert str(told.exc_info[1]) == "division by cucumber"
+
+
 def test_any_other_error_is_one_sentence_without_a_traceback() -> None:
     page = AppTest.from_function(page_that_fails, args=("division by cucumber", False)).run()
     [error] = page.error

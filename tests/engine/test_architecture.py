@@ -17,6 +17,8 @@ LIGHT_MODULES = [
     "engine.caching",
     "engine.cli",
     "engine.cli.inspecting",
+    "engine.cli.doctor",
+    "engine.cli.log",
     "engine.data.batches",
     "engine.data.check",
     "engine.data.facts",
@@ -27,6 +29,12 @@ LIGHT_MODULES = [
     "engine.data.report",
     "engine.data.samples",
     "engine.data.scale",
+    "engine.doctor.checks",
+    "engine.doctor.glance",
+    "engine.doctor.leftovers",
+    "engine.doctor.states",
+    "engine.doctor.store",
+    "engine.doctor.weights",
     "engine.events",
     "engine.fields",
     "engine.hyperrule",
@@ -35,6 +43,8 @@ LIGHT_MODULES = [
     "engine.insight.compare",
     "engine.insight.frontier",
     "engine.insight.survey",
+    "engine.logs",
+    "engine.logs.reading",
     "engine.models.catalogue",
     "engine.models.weights_files",
     "engine.recipes",
@@ -69,7 +79,15 @@ LIGHT_MODULES = [
     "engine.training.speeds",
 ]
 # Each package may import what stands in an earlier row, or in its own.
-LAYERS = [{"data", "models"}, {"strategies"}, {"training"}, {"runs"}, {"insight"}, {"cli"}]
+LAYERS = [
+    {"data", "models"},
+    {"strategies"},
+    {"training"},
+    {"runs"},
+    {"insight"},
+    {"doctor"},
+    {"cli"},
+]
 # Plain records that specs are made of stand below all layers.
 RECORDS = {"engine.models.catalogue", "engine.strategies", "engine.strategies.base"}
 

@@ -379,18 +379,38 @@ def test_a_wrong_number_of_runs_at_once(tiny_folder: Path) -> None:
     assert "THAW_MAX_RUNS is 'none'" in said
 
 
-# ---- doctor and samples
+# ---- logs and samples
 
 
-def test_doctor_names_the_journal_and_finds_the_store_sound(thaw_home: Path) -> None:
-    facts = document(thaw("doctor", "--json", CUDA_VISIBLE_DEVICES=""))
-    assert facts["journal"].startswith("truncate")
-    assert facts["integrity"] == "ok"
-    assert facts["runs_at_once"] == 1
-    assert str(thaw_home) in facts["store"]
-    shown = thaw("doctor")
+def test_the_log_of_a_run_and_of_the_service(tiny_folder: Path) -> None:
+    assert "Nothing is written" in thaw("log").stdout
+    # The first command makes the home that its log lies in.
+    assert document(thaw("runs", "--json")) == []
+    assert "There is no run 'ffff'" in refusal(thaw("log", "ffff"))
+    refusal(thaw("train", "--data", str(tiny_folder / "none")))
+    told = document(thaw("log", "--json"))
+    assert [one["event"] for one in told["entries"]] == ["command started", "command refused"]
+    assert "command refused" in thaw("log", "--level", "warning").stdout
+    assert "command started" not in thaw("log", "--level", "warning").stdout
+    assert document(thaw("log", "--lines", "1", "--json"))["has_earlier"]
+
+
+def test_the_log_of_a_run_that_is_going_on_is_followed_to_its_end(
+    tiny_folder: Path, thaw_home: Path
+) -> None:
+    trained = thaw("train", "--data", str(tiny_folder), "--epochs", "1", *TINY, "--json")
+    run_id = document(trained)["run_id"]
+    shown = thaw("log", run_id[:5], "--follow")
     assert shown.returncode == 0
-    assert "journal" in shown.stdout
+    for event in ("run queued", "run claimed", "worker begins", "epoch done", "run finished"):
+        assert f"  {event}  " in shown.stdout
+    followed = [
+        json.loads(line) for line in thaw("log", run_id, "--follow", "--json").stdout.splitlines()
+    ]
+    assert {one["run"] for one in followed} == {run_id}
+    # A store that is damaged hides no log.
+    (thaw_home / "thaw.db").write_bytes(b"no database")
+    assert "epoch done" in thaw("log", run_id).stdout
 
 
 def test_sample_data_is_written_and_can_be_trained_on(tmp_path: Path) -> None:

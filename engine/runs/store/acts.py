@@ -5,6 +5,7 @@ import time
 from sqlalchemy import func, insert, select
 
 from engine.errors import SpecError
+from engine.logs import note
 from engine.runs.database import writing
 from engine.runs.store.base import StoreBase
 from engine.runs.tables import acts
@@ -36,6 +37,7 @@ class StoredActs(StoreBase):
                     act=act.model_dump_json(),
                 )
             )
+        note("runs", "change asked", run=run.id, change=act.sentence)
 
     def acts(self, run_id: str, after: int = 0) -> list[tuple[int, Act]]:
         """Returns the acts asked of a run whose number is greater than `after`, in order."""

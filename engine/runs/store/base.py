@@ -3,7 +3,7 @@
 import os
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Engine, Row, Select, not_, or_, select
 
@@ -26,6 +26,13 @@ class StoreBase:
         """
         self.engine = open_database(url or database_url())
         weakref.finalize(self, _dispose, self.engine, os.getpid())
+
+    @classmethod
+    def on(cls, engine: Engine) -> Self:
+        """Returns a store on a database that is open already, and of this release's schema."""
+        store = cls.__new__(cls)
+        store.engine = engine
+        return store
 
     def close(self) -> None:
         """Closes all connections."""

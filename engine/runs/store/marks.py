@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import and_, delete, select, update
 
 from engine.events import ACTIVE
+from engine.logs import note
 from engine.runs.database import writing
 from engine.runs.store.base import StoreBase
 from engine.runs.tables import acts, events, runs
@@ -39,6 +40,8 @@ class StoredMarks(StoreBase):
         chosen = and_(runs.c.id == run_id, runs.c.status.not_in(ACTIVE), was)
         with writing(self.engine, run_id) as connection:
             done = connection.execute(update(runs).where(chosen).values(deleted_at=at))
+        if done.rowcount:
+            note("runs", "run deleted" if at else "run restored", run=run_id)
         return bool(done.rowcount)
 
     def forget(self, run_id: str) -> None:
@@ -50,3 +53,5 @@ class StoredMarks(StoreBase):
             for table in (events, acts):
                 connection.execute(delete(table).where(table.c.run_id == run_id))
             connection.execute(delete(runs).where(thrown_away))
+        # Not to its own log, which is gone.
+        note("runs", "run removed for good", removed=run_id)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from engine.events import WORKING
+from engine.logs import note
 from engine.runs.database import writing
 from engine.runs.run import Run
 from engine.runs.store.events import StoredEvents
@@ -31,6 +32,8 @@ class StoredQueue(StoredEvents):
                 temperature = STRATEGIES[spec.strategy.name].temperature
                 self._add(connection, run_id, name, spec, group_id, colours[temperature])
                 colours[temperature] += 1
+        for run_id, (name, _) in zip(ids, named_specs, strict=True):
+            note("runs", "run queued", run=run_id, name=name, group=group_id)
         return [self.run(run_id) for run_id in ids]
 
     def _add(
@@ -105,7 +108,8 @@ class StoredQueue(StoredEvents):
                 .values(status="running", started_at=now, beat_at=now, slot=free[0], host=host)
             )
             self._append(connection, waiting, [(now, "status", 0, 0, {"status": "running"})])
-            return waiting, free[0]
+        note("runs", "run claimed", run=waiting, slot=free[0], host=host)
+        return waiting, free[0]
 
     def num_waiting_before(self, run: Run) -> int:
         """Returns how many runs go on or wait ahead of a queued one."""

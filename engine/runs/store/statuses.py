@@ -1,6 +1,7 @@
 """How runs stand: their status, what is known of them, and which process trains them."""
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from engine.events import ACTIVE, RESUMABLE, Status, Value
+from engine.logs import note
 from engine.runs.database import writing
 from engine.runs.store.events import StoredEvents
 from engine.runs.tables import runs
@@ -54,6 +56,7 @@ class StoredStatuses(StoredEvents):
             )
             values: dict[str, Value] = {"status": status, "reason": reason}
             self._append(connection, run_id, [(time.time(), "status", 0, 0, values)])
+        _note_status(run_id, row.status, status, reason)
         return True
 
     def add_to_summary(self, run_id: str, facts: Mapping[str, Any]) -> None:
@@ -114,3 +117,12 @@ class StoredStatuses(StoredEvents):
             pid_started=None,
             beat_at=None,
         )
+
+
+def _note_status(run_id: str, before: Status, status: Status, reason: str) -> None:
+    """Writes to the logs what became of a run."""
+    asked = {"queued": "run resumed", "stopping": "stop asked", "pausing": "pause asked"}
+    level = {"failed": logging.ERROR, "interrupted": logging.WARNING}.get(status, logging.INFO)
+    told: dict[str, Any] = {"reason": reason} if reason else {}
+    event = asked.get(status, f"run {status}")
+    note("runs", event, level, run=run_id, before=before, **told)
