@@ -4,9 +4,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.access.pages import require_admitted, show_who
+
 st.set_page_config(page_title="Thaw", page_icon=Path(__file__).parent / "icon.svg", layout="wide")
 
 st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }</style>")
+
+require_admitted()
 
 st.navigation(
     [
@@ -21,3 +25,5 @@ st.navigation(
     ],
     position="top",
 ).run()
+
+show_who()

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message
 from streamlit.testing.v1 import AppTest
 
+from dashboard.access.rule import Access
 from dashboard.server import build_app, serve
 from engine.errors import HomeError, ServeError, ThawError
 from engine.runs.store import Store
@@ -39,6 +40,7 @@ class Served:
 
     config: dict[str, Any] | None = None
     host: str | None = None
+    access: Access | None = None
 
     def run(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -48,8 +50,9 @@ class Served:
 def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     app = Served()
 
-    def build(host: str) -> Served:
+    def build(host: str, access: Access) -> Served:
         app.host = host
+        app.access = access
         return app
 
     monkeypatch.setattr("dashboard.server.build_app", build)
@@ -141,7 +144,7 @@ def own_routes(store: Store, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
         return Starlette(routes=routes, middleware=middleware)
 
     monkeypatch.setattr(st, "App", app)
-    built: ASGIApp = build_app("127.0.0.1")
+    built: ASGIApp = build_app("127.0.0.1", Access(None, None, 8501))
     return built
 
 
