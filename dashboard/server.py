@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from dashboard.access.bounds import BoundedStreams
 from dashboard.access.gate import AdmittedOnly
 from dashboard.access.headers import SecureHeaders
 from dashboard.access.pages import let_in_by
@@ -91,6 +92,7 @@ def build_app(host: str, access: Access) -> Any:
             Middleware(SecureHeaders),
             Middleware(SameOriginOnly, bound_host=host, names=_names(access)),
             Middleware(AdmittedOnly, access=access),
+            Middleware(BoundedStreams),
         ],
         lifespan=lifespan,
         on_script_error=_show_error,
