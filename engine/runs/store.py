@@ -1,7 +1,6 @@
 """The store: runs and their events, for any number of processes at once."""
 
 import json
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +25,7 @@ from sqlalchemy import (
 from engine.errors import RunNotFoundError, SpecError
 from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, MetricEvent, Status, Value
 from engine.runs.database import database_url, open_database, writing
+from engine.runs.ids import new_id, short_ids
 from engine.runs.tables import acts, events, runs
 from engine.spec import Act, RunSpec
 from engine.strategies import STRATEGIES
@@ -40,7 +40,7 @@ class Run:
     """One row of the store.
 
     Attributes:
-        id: eight hexadecimal digits.
+        id: sixteen hexadecimal digits; eight where an earlier Thaw made it.
         name: what a person reads.
         status: see events.Status.
         reason: why it failed, stopped or was interrupted, in one sentence; else empty.
@@ -120,8 +120,8 @@ class Store:
 
     def add_runs(self, named_specs: Sequence[tuple[str, RunSpec]]) -> list[Run]:
         """Adds runs of one group to the end of the queue, all or none, and returns them."""
-        group_id = secrets.token_hex(4)
-        ids = [secrets.token_hex(4) for _ in named_specs]
+        group_id = new_id()
+        ids = [new_id() for _ in named_specs]
         with writing(self.engine) as connection:
             for run_id, (name, spec) in zip(ids, named_specs, strict=True):
                 self._add(connection, run_id, name, spec, group_id)
@@ -156,13 +156,22 @@ class Store:
         """
         with self.engine.connect() as connection:
             rows = connection.execute(
-                select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(2)
+                select(runs)
+                .where(runs.c.id.startswith(run_id, autoescape=True))
+                # One that is the beginning of others is an id of its own.
+                .order_by(func.length(runs.c.id), runs.c.id)
+                .limit(2)
             ).all()
         if not rows or not run_id:
             raise RunNotFoundError(f"There is no run {run_id!r}; `thaw runs` lists them.")
         if len(rows) > 1 and rows[0].id != run_id:
             raise RunNotFoundError(f"Several runs start with {run_id!r}; give more of the id.")
         return _to_run(rows[0])
+
+    def short_ids(self) -> dict[str, str]:
+        """Returns for the id of each run, hidden ones too, what lists show of it."""
+        with self.engine.connect() as connection:
+            return short_ids(connection.scalars(select(runs.c.id)))
 
     def all_runs(self, statuses: Iterable[Status] | None = None, hidden: bool = False) -> list[Run]:
         """Returns the runs, newest first; those that wait or go on are never hidden.
