@@ -5,6 +5,7 @@ import errno
 import logging
 import signal
 import socket
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,11 +26,12 @@ from dashboard.access.pages import let_in_by
 from dashboard.access.rule import Access, access_for
 from dashboard.guard import LOOPBACK, SameOriginOnly
 from dashboard.palette import DARK, LIGHT, PRIMARY, PRIMARY_DARK
-from dashboard.runs import store
+from dashboard.runs import plain, store
 from dashboard.stream import Hub, events_response
 from engine.errors import ServeError, ThawError
 from engine.home import thaw_home
 from engine.models.catalogue import DEFAULT_BACKBONE
+from engine.redact import redacted
 from engine.runs.process import start_detached
 from engine.runs.queue import tend
 from engine.runs.search_study import tend_searches
@@ -139,11 +141,12 @@ def _close_on_signal(hub: Hub) -> None:
 def _show_error(error: Exception) -> bool:
     """Shows one sentence in the page and keeps the traceback in the server's log."""
     if isinstance(error, ThawError):
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(redacted(str(error))), icon=":material/error:")
         return True
-    log.exception("A page failed", exc_info=error)
+    log.error("A page failed\n%s", redacted("".join(traceback.format_exception(error))))
+    message = plain(redacted(str(error)))
     st.error(
-        f"Thaw met an error of its own ({type(error).__name__}: {error}). Runs are not touched; "
+        f"Thaw met an error of its own ({type(error).__name__}: {message}). Runs are not touched; "
         "reload the page, and if it comes again, report it with what the server printed.",
         icon=":material/error:",
     )

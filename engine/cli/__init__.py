@@ -5,6 +5,7 @@ import sys
 
 from engine.cli.app import app
 from engine.errors import ThawError
+from engine.redact import redacted
 
 __all__ = ["main"]
 
@@ -25,6 +26,6 @@ def main() -> None:
         if "--json" in sys.argv:
             import json
 
-            print(json.dumps({"error": str(error)}))
-        print(f"thaw: {error}", file=sys.stderr)
+            print(json.dumps({"error": redacted(str(error))}))
+        print(f"thaw: {redacted(str(error))}", file=sys.stderr)
         sys.exit(1)

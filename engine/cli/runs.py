@@ -14,6 +14,7 @@ from engine.cli.follow import follow
 from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
+from engine.redact import redacted
 from engine.runs.database import database_url
 from engine.runs.queue import num_gpus, num_slots, tend
 from engine.runs.queue import resume as resume_run
@@ -201,7 +202,7 @@ def doctor(json_output: JsonOption = False) -> None:
         "torch": torch.__version__,
         "gpus": num_gpus(),
         "runs_at_once": num_slots(),
-        "store": database_url().rpartition("@")[2],
+        "store": redacted(database_url()),
         "sqlite": sqlite3.sqlite_version,
         "journal": f"{journal} (no write-ahead log: safe with several writers on any SQLite)"
         if is_sqlite

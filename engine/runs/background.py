@@ -6,6 +6,7 @@ key that stands for all that its result depends on. So the same is never worked 
 
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from engine.errors import ThawError
 from engine.events import Kind, Value
 from engine.files import write_text
 from engine.home import cache_folder
+from engine.redact import redacted
 from engine.runs.process import is_alive, process_started, start_detached
 from engine.spec import Act
 from engine.training.reporter import Reporter, StopTrainingError
@@ -147,7 +149,7 @@ class Work:
         except ThawError as error:
             self.keep(replace(reporter.state, status="failed", reason=str(error)))
         except Exception as error:
-            traceback.print_exc()
+            print(redacted(traceback.format_exc()), file=sys.stderr)
             reason = (
                 f"{self._what} failed with {type(error).__name__}; the traceback is in "
                 f"{self.log_file}."

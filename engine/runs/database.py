@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from engine.errors import StoreError
 from engine.home import thaw_home
+from engine.redact import redacted
 from engine.runs.migrate import migrate, stamp
 from engine.runs.tables import SCHEMA_VERSION, metadata, schema_versions
 
@@ -39,15 +40,15 @@ def open_database(url: str) -> Engine:
                 stamp(connection, SCHEMA_VERSION)
             elif version < SCHEMA_VERSION:
                 migrate(connection, version)
-    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError) as error:
-        reason = getattr(error, "orig", None) or error
+    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        reason = redacted(str(getattr(error, "orig", None) or error))
         raise StoreError(
-            f"The store of runs at {_without_password(url)} cannot be opened ({reason}); check "
+            f"The store of runs at {redacted(url)} cannot be opened ({reason}); check "
             "THAW_DATABASE_URL, or move the damaged file away to start a new store."
         ) from error
     if version is not None and version > SCHEMA_VERSION:
         raise StoreError(
-            f"The store at {_without_password(url)} was made by a newer Thaw (schema {version}; "
+            f"The store at {redacted(url)} was made by a newer Thaw (schema {version}; "
             f"this one knows {SCHEMA_VERSION}); update Thaw with: pip install -U thaw-lab."
         )
     return engine
@@ -80,8 +81,3 @@ def _configure_sqlite(engine: Engine) -> None:
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("thaw_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from engine.redact import without_secrets
+
 # Start times are told against the time of boot, which Linux gives in whole seconds of a clock that
 # is being corrected all the time: two looks at one process differ by a second or more. No process
 # ends, and another gets its number, within this time of its start.
@@ -51,7 +53,8 @@ def start_detached(
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env=KEEP_MEMORY | dict(os.environ if environment is None else environment),
+            env=KEEP_MEMORY
+            | without_secrets(dict(os.environ if environment is None else environment)),
         )
     _STARTED.append(child)
     return child

@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 
 from engine.errors import RunNotFoundError, SpecError, ThawError
 from engine.events import MetricEvent
+from engine.redact import redacted
 from engine.runs.queue import enqueue, num_slots, tend
 from engine.runs.search_space import Range, SearchSpec, grid_values, is_whole
 from engine.runs.search_study import (
@@ -76,7 +77,7 @@ def _drive(search_id: str) -> int:
             try:
                 Driver(store, study, search_id).run()
             except Exception as error:
-                traceback.print_exc()
+                print(redacted(traceback.format_exc()), file=sys.stderr)
                 set_status(study, "failed", _sentence(search_id, error))
                 return 1
     finally:

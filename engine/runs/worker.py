@@ -11,6 +11,7 @@ from engine.errors import ThawError
 from engine.events import Value
 from engine.files import write_text
 from engine.home import run_folder
+from engine.redact import redacted
 from engine.runs.process import host_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
 from engine.runs.store import Run, Store
@@ -100,11 +101,11 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
 
 
 def _fail(store: Store, run: Run, folder: Path, writer: EventWriter, reason: str) -> None:
-    write_text(folder / TRACEBACK_FILE, traceback.format_exc())
+    write_text(folder / TRACEBACK_FILE, redacted(traceback.format_exc()))
     try:
         writer.close()
     finally:
-        store.set_status(run.id, "failed", reason)
+        store.set_status(run.id, "failed", redacted(reason))
 
 
 if __name__ == "__main__":
