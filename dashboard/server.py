@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from streamlit.web.bootstrap import load_config_options
 
 from dashboard.access.bounds import BoundedStreams
 from dashboard.access.gate import AdmittedOnly
@@ -28,6 +29,7 @@ from dashboard.guard import LOOPBACK, SameOriginOnly
 from dashboard.palette import DARK, LIGHT, PRIMARY, PRIMARY_DARK
 from dashboard.runs import plain, store
 from dashboard.stream import Hub, events_response
+from dashboard.upload_section import MOST_MIB
 from engine.errors import ServeError, ThawError
 from engine.home import thaw_home
 from engine.models.catalogue import DEFAULT_BACKBONE
@@ -57,6 +59,8 @@ def serve(host: str, port: int, token_file: Path | None = None) -> None:
         ServeError: the address cannot be listened on, or the token cannot be used.
     """
     _require_free(host, port)
+    # Before secrets.toml is read: Streamlit would warn of settings that change afterwards.
+    load_config_options(_config(host, port))
     access = access_for(host, port, token_file)
     tend(store())
     tend_searches()
@@ -184,6 +188,8 @@ def _config(host: str, port: int) -> dict[str, Any]:
         "server.port": port,
         "server.headless": True,
         "server.fileWatcherType": "none",
+        # The widget's own limit is the browser's alone.
+        "server.maxUploadSize": MOST_MIB,
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,
         "server.enableStaticServing": False,
