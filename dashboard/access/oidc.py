@@ -8,12 +8,14 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from streamlit import auth_util
+from streamlit import auth_util, config
 from streamlit.auth_util import get_cookie_with_chunks, get_secrets_auth_section
 from streamlit.errors import StreamlitAuthError
+from streamlit.runtime import secrets
 from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
@@ -84,9 +86,11 @@ def configured_sign_in() -> SignIn | None:
     Raises:
         ServeError: it cannot work as it is.
     """
+    _require_readable()
     try:
         section = get_secrets_auth_section().to_dict()
         if not section:
+            _require_no_list()
             return None
         names = [
             name
@@ -105,6 +109,29 @@ def configured_sign_in() -> SignIn | None:
     assert origin is not None
     listed = os.environ.get(EMAILS, "").lower().split(",")
     return SignIn(tuple(names), origin, frozenset(one.strip() for one in listed) - {""})
+
+
+def _require_readable() -> None:
+    """Raises where there are secrets that cannot be read: Streamlit takes them for none."""
+    try:
+        if secrets.secrets_singleton.load_if_toml_exists():
+            return
+        there = [file for file in config.get_option("secrets.files") if Path(file).exists()]
+    except OSError as error:
+        raise ServeError(f"The secrets of Streamlit cannot be read ({error}).") from error
+    if there:
+        raise ServeError(
+            f"{' or '.join(there)} cannot be read as TOML, so nobody knows whether people are to "
+            "sign in; mend it, or move it away."
+        )
+
+
+def _require_no_list() -> None:
+    if os.environ.get(EMAILS):
+        raise ServeError(
+            f"{EMAILS} says who may come in after signing in, but no secrets.toml has an [auth] "
+            "to sign in with; add one, or take the variable away."
+        )
 
 
 def _require_usable(section: Mapping[str, Any], uri: str | None, origin: str | None) -> None:

@@ -177,6 +177,45 @@ def test_the_page_says_where_the_token_is() -> None:
     assert 'name="token"' not in login_page("/", False, False, SignIn(("default",), "http://x"))
 
 
+@pytest.fixture
+def secrets_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The secrets.toml of where Thaw is started, which is to be written."""
+    from streamlit import auth_util
+    from streamlit.runtime import secrets
+    from streamlit.runtime.secrets import Secrets
+
+    (tmp_path / ".streamlit").mkdir()
+    file = tmp_path / ".streamlit" / "secrets.toml"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("THAW_ALLOWED_EMAILS", raising=False)
+    fresh = Secrets()
+    for module in (auth_util, secrets):
+        monkeypatch.setattr(module, "secrets_singleton", fresh)
+    monkeypatch.setattr("streamlit.config.get_option", lambda name: [str(file)])
+    return file
+
+
+def test_other_secrets_are_no_sign_in(secrets_file: Path) -> None:
+    assert configured_sign_in() is None
+    secrets_file.write_text('key = "value"')
+    assert configured_sign_in() is None
+
+
+@pytest.mark.parametrize("text", ["[auth", '[auth]\nredirect_uri = "x', "= 1", "\0"])
+def test_secrets_that_cannot_be_read_let_nobody_in(secrets_file: Path, text: str) -> None:
+    secrets_file.write_text(text)
+    with pytest.raises(ServeError, match=r"secrets\.toml cannot be read"):
+        configured_sign_in()
+
+
+def test_a_list_of_people_without_a_sign_in_is_refused(
+    secrets_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THAW_ALLOWED_EMAILS", "ada@lab.example")
+    with pytest.raises(ServeError, match="THAW_ALLOWED_EMAILS"):
+        configured_sign_in()
+
+
 @pytest.mark.parametrize(
     ("secrets", "told"),
     [
@@ -200,15 +239,9 @@ def test_the_page_says_where_the_token_is() -> None:
     ids=["address", "secret", "client", "other address", "short secret"],
 )
 def test_half_a_sign_in_is_refused_in_a_sentence(
-    secrets: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secrets: str, told: str, secrets_file: Path
 ) -> None:
-    from streamlit import auth_util
-    from streamlit.runtime.secrets import Secrets
-
     pytest.importorskip("authlib")
-    (tmp_path / ".streamlit").mkdir()
-    (tmp_path / ".streamlit" / "secrets.toml").write_text(f"[auth]\n{secrets}\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(auth_util, "secrets_singleton", Secrets())
+    secrets_file.write_text(f"[auth]\n{secrets}\n")
     with pytest.raises(ServeError, match=told):
         configured_sign_in()
