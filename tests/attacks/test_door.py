@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.access.bounds import MOST, MOST_OF_A_CLIENT
 from dashboard.access.sessions import Sessions
 from tests.attacks.raw import HANDSHAKE, ask, own_origin, send
 from tests.serving import Dashboard
@@ -345,22 +346,24 @@ def test_no_site_can_frame_it_and_types_are_not_guessed(local: Dashboard, path: 
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_streams_are_bounded(local: Dashboard) -> None:
-    from dashboard.access.bounds import MOST
-
-    request = f"GET /thaw/events HTTP/1.1\r\nHost: 127.0.0.1:{local.port}\r\n\r\n".encode()
+@pytest.mark.parametrize(
+    ("client", "most"), [("", MOST), ("X-Forwarded-For: 198.51.100.9\r\n", MOST_OF_A_CLIENT)]
+)
+def test_streams_are_bounded(local: Dashboard, client: str, most: int) -> None:
+    host = f"Host: 127.0.0.1:{local.port}\r\n"
+    request = f"GET /thaw/events HTTP/1.1\r\n{host}{client}\r\n".encode()
     wires: list[socket.socket] = []
     statuses: list[bytes] = []
     try:
-        for _ in range(MOST + 1):
+        for _ in range(most + 1):
             wires.append(wire := socket.create_connection(("127.0.0.1", local.port), timeout=30))
             wire.sendall(request)
             statuses.append(wire.recv(12)[-3:])
     finally:
         for wire in wires:
             wire.close()
-    assert statuses[:MOST] == [b"200"] * MOST
-    assert statuses[MOST] == b"503"
+    assert statuses[:most] == [b"200"] * most
+    assert statuses[most] == b"503"
     deadline = time.monotonic() + 60
     while ask(local, "/thaw/events").status != 200:
         assert time.monotonic() < deadline, "no stream is let in again"
