@@ -5,13 +5,17 @@ from pathlib import Path
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
+from dashboard.access.pages import require_admitted, show_who
 from dashboard.runs import plain
 from engine.errors import StoreError
+from engine.redact import redacted
 from engine.runs.patience import is_away, why_away
 
 st.set_page_config(page_title="Thaw", page_icon=Path(__file__).parent / "icon.svg", layout="wide")
 
 st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }</style>")
+
+require_admitted()
 
 page = st.navigation(
     [
@@ -32,7 +36,9 @@ except (SQLAlchemyError, StoreError) as error:
     if not is_away(error):
         raise
     st.error(
-        f"The store of runs cannot be reached ({plain(why_away(error))}). Runs that go on "
-        "are not lost: reload this page once its database is back.",
+        f"The store of runs cannot be reached ({plain(redacted(why_away(error)))}). Runs that go "
+        "on are not lost: reload this page once its database is back.",
         icon=":material/cloud_off:",
     )
+
+show_who()

@@ -92,12 +92,13 @@ def stage_bars(stages: Sequence[StageRecord]) -> go.Figure:
 def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str) -> go.Figure:
     figure = go.Figure()
     for curve in curves:
+        label = letter_by_letter(curve.label)
         for split, dash, width in (("val", "solid", 2.6), ("train", "dot", 1.4)):
             xs, ys = curve.points(f"{split}/{metric}", against)
             figure.add_scatter(
                 x=xs,
                 y=ys,
-                name=curve.label if split == "val" else f"{curve.label}, training",
+                name=label if split == "val" else f"{label}, training",
                 legendgroup=curve.label,
                 showlegend=split == "val",
                 mode="lines+markers",
@@ -129,7 +130,7 @@ def _mark_acts(figure: go.Figure, curve: Curve, against: Against) -> None:
         x=[x for x, _ in marks for _ in heights],
         y=heights * len(marks),
         text=[sentence for _, sentence in marks for _ in heights],
-        name=f"{curve.label}, steered",
+        name=f"{letter_by_letter(curve.label)}, steered",
         legendgroup=curve.label,
         showlegend=False,
         hoverinfo="text+name",

@@ -1,6 +1,7 @@
 """What a page says of a folder of images before anything is trained on it."""
 
 import os
+import stat
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -82,6 +83,9 @@ def thumbnail(path: str) -> bytes | None:
     try:
         status = Path(path).stat()
     except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        # Opening a pipe would wait for its other end.
         return None
     # As bytes: a path may hold what no text does.
     return _thumbnail(os.fsencode(path), status.st_mtime_ns, status.st_size)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.data_summary import DataSummary, summarise
+from dashboard.roots import allowed_images
 from dashboard.runs import duration, label_of, plain, store
 from dashboard.stage_picture import rate_text
 from engine.data import samples
@@ -76,6 +77,8 @@ def depth_form(page: str) -> str | None:
     try:
         base = bases[picked][1]
         named = frontier_specs(base, seeds)
+        # The newest run may be one of the command line, or of another machine.
+        allowed_images(base.data)
         summary = summarise(base.data.model_dump_json())
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import socket
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -22,8 +23,8 @@ HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)(:\d*)?")
 class SameOriginOnly:
     """ASGI middleware that answers 403 to a foreign Host or Origin."""
 
-    def __init__(self, app: ASGIApp, bound_host: str):
-        """Allows the names of this machine that fit the address it is bound to.
+    def __init__(self, app: ASGIApp, bound_host: str, names: Iterable[str] = ()):
+        """Allows the names of this machine that fit the address it is bound to, and `names`.
 
         THAW_ALLOWED_HOSTS, a comma-separated list, adds the names of a reverse proxy.
         """
@@ -31,6 +32,7 @@ class SameOriginOnly:
         self._bound_host = bound_host
         extra = os.environ.get("THAW_ALLOWED_HOSTS", "").lower().split(",")
         self._names = LOOPBACK | {bound_host.lower()} | {name.strip() for name in extra}
+        self._names |= frozenset(names)
         if bound_host not in LOOPBACK:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
         self._names -= {""}
@@ -49,7 +51,11 @@ class SameOriginOnly:
             await PlainTextResponse(fault, status_code=403)(scope, receive, send)
 
     def _fault(self, headers: Headers, path: str) -> str | None:
+        if not path.startswith("/"):
+            return "This is no path of Thaw's."
         host = headers.get("host", "")
+        if len(headers.getlist("host")) > 1 or len(headers.getlist("origin")) > 1:
+            return "A request has one Host and one Origin."
         if not self._is_ours(host):
             return (
                 "This Host is not allowed. If Thaw is meant to answer to it, start it with "

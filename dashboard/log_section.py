@@ -13,7 +13,7 @@ from engine.logs.files import existing
 from engine.logs.output import MOST_BYTES, tail
 from engine.logs.places import run_log, run_output
 from engine.logs.reading import last_entries
-from engine.logs.redaction import redacted
+from engine.redact import redacted
 from engine.runs.store import Run
 
 LINES = 500

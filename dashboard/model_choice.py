@@ -1,19 +1,19 @@
 """The choice of backbone, its weights and the head, with the facts that a choice needs."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from dashboard.roots import allowed_weights
 from dashboard.runs import percent, plain
 from dashboard.widgets import choice, number_slider
 from engine.data.scale import scale_warning
+from engine.errors import WeightsError
 from engine.models.catalogue import BackboneRecord, backbone_names, backbone_record
-from engine.models.weights_files import checkpoint_facts, how_to_get, is_file, weights_file
+from engine.models.weights_files import checkpoint_facts, how_to_get, weights_file
 from engine.spec import ImageSpec, field_info
 
 WEIGHTS = {"pretrained": "Pre-trained", "random": "Random", "file": "My file"}
@@ -141,9 +141,10 @@ def _own_file(page: str, record: BackboneRecord, size: int) -> str | None:
     if not path:
         st.info("Type the path of a weights file.", icon=":material/folder_open:")
         return None
-    file = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
-    if not is_file(file):
-        st.error(plain(f"There is no weights file {file} that can be read; check the path."))
+    try:
+        file = allowed_weights(path)
+    except WeightsError as error:
+        st.error(plain(str(error)), icon=":material/error:")
         return None
     made_with = checkpoint_facts(str(file))
     if made_with is not None and made_with.backbone != record.name:

@@ -1,4 +1,8 @@
-"""Which folders of this machine the pages may read: who starts Thaw says so, not who opens it."""
+"""Which folders of this machine the pages may read: who starts Thaw says so, not who opens it.
+
+Links are resolved first. Whoever can write below a root on the machine itself can still exchange a
+file between the look and the reading; pages cannot make links.
+"""
 
 import os
 from collections.abc import Iterable
@@ -6,8 +10,10 @@ from pathlib import Path
 
 from engine.data.folders import find_images
 from engine.data.found import ImageFolder
-from engine.errors import DataError
+from engine.errors import DataError, WeightsError
 from engine.home import thaw_home
+from engine.models.weights_files import SETTING as WEIGHTS_VARIABLE
+from engine.models.weights_files import is_file
 from engine.spec import DataSpec
 
 VARIABLE = "THAW_ROOTS"
@@ -38,6 +44,33 @@ def allowed_images(data: DataSpec) -> ImageFolder:
     for path in _telling(paths):
         _require(path, roots, f"{path}, which {folders[0]} leads to, lies")
     return found
+
+
+def allowed_weights(text: str) -> Path:
+    """Returns the weights file that a person names by a path.
+
+    It lies below a root, in the folder of THAW_WEIGHTS or in THAW_HOME, as checkpoints of runs do.
+
+    Raises:
+        WeightsError: it lies elsewhere, whether or not it is there, or there is no such file.
+    """
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    own = [Path(os.path.expanduser(named)).resolve()] if named else []  # noqa: PTH111
+    roots = [*allowed_roots(), *own, thaw_home()]
+    try:
+        file = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111
+        resolved = file.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"There is no weights file {text} ({error}); check the path.") from error
+    if not any(resolved.is_relative_to(root) for root in roots):
+        raise WeightsError(
+            f"{file} lies outside the folders that Thaw may read here "
+            f"({', '.join(map(str, roots))}); copy the file there, or let who started Thaw start "
+            f"it again with --root or {WEIGHTS_VARIABLE} and its folder."
+        )
+    if not is_file(file):
+        raise WeightsError(f"There is no weights file {file} that can be read; check the path.")
+    return file
 
 
 def _telling(paths: Iterable[Path]) -> set[Path]:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,8 +58,19 @@ def free_port() -> int:
 class Dashboard:
     """`thaw serve` on a port of its own; `url` is its address."""
 
-    def __init__(self, home: Path, port: int | None = None):
+    def __init__(
+        self,
+        home: Path,
+        port: int | None = None,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ):
+        """Takes what to add to the command and to the environment, and where to start it."""
         self.home = home
+        self._arguments = arguments
+        self._environment = dict(environment or {})
+        self._folder = folder
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,8 +80,13 @@ class Dashboard:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "thaw"), "serve", "--port", str(self.port)],
-                env={"THAW_ROOTS": "/", **os.environ, "THAW_HOME": str(self.home)},
+                [
+                    str(Path(sys.executable).parent / "thaw"),
+                    *("serve", "--port", str(self.port), *self._arguments),
+                ],
+                env={"THAW_ROOTS": "/", **os.environ, "THAW_HOME": str(self.home)}
+                | self._environment,
+                cwd=self._folder,
                 stdout=log,
                 stderr=log,
             )
@@ -78,6 +94,9 @@ class Dashboard:
         while time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(self.url, timeout=2).close()
+                return
+            except urllib.error.HTTPError as answer:
+                answer.close()
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)

@@ -100,6 +100,8 @@ def _fits(run: Run, words: str, tags: Sequence[str]) -> bool:
 
 def _table(runs: Sequence[Run]) -> list[Run]:
     """Shows the runs; returns those that are ticked."""
+    short = store().short_ids()
+    ids = [short.get(run.id, run.id) for run in runs]
     table = pd.DataFrame(
         {
             "": ["★" if run.starred else "" for run in runs],
@@ -113,11 +115,11 @@ def _table(runs: Sequence[Run]) -> list[Run]:
             "tags": [", ".join(run.tags) for run in runs],
             "note": [run.note for run in runs],
             "made": [datetime.fromtimestamp(run.created_at) for run in runs],
-            "id": [run.id for run in runs],
+            "id": ids,
         }
     )
     # Another list has other rows: what was ticked in one is not in the next.
-    key = f"{PAGE}.table.{'-'.join(run.id for run in runs)}"
+    key = f"{PAGE}.table.{'-'.join(ids)}"
     event = st.dataframe(
         table,
         hide_index=True,

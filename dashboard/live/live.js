@@ -58,6 +58,11 @@ function element(tag, className, text = "") {
 }
 
 // Changes a text only where it differs, since every change is a repaint.
+// Returns text from a person so that Plotly shows it as it is: it knows some HTML.
+function letters(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
 function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -449,7 +454,7 @@ class Chart {
     const quiet = name === "train" && this.plan.key !== "speed";
     const dash = { accuracy: { train: "dot" }, lr: { backbone: "dash" } }[this.plan.key]?.[name];
     return {
-      name: `${run.label}, ${name}`,
+      name: `${letters(run.label)}, ${name}`,
       mode: name === "val" || this.plan.key === "accuracy" ? "lines+markers" : "lines",
       line: { color: run.colour, width: quiet ? 1.2 : 2.4, dash: dash || "solid" },
       marker: { size: quiet ? 3 : 6 },
@@ -510,7 +515,7 @@ class Chart {
     return this.plans.splice(0).map(({ key, run, name, x, y }) => {
       this.traces.set(key, this.traces.size);
       return {
-        name: `${run.label}, planned ${name}`,
+        name: `${letters(run.label)}, planned ${name}`,
         mode: "lines",
         line: { color: run.colour, width: 1.2, dash: "dot" },
         opacity: 0.75,
@@ -534,7 +539,7 @@ class Chart {
       }
       this.traces.set(key, this.traces.size);
       fresh.push({
-        name: `${run.label}, steered`,
+        name: `${letters(run.label)}, steered`,
         mode: "lines",
         line: { color: run.colour, width: 1.6, dash: "dot" },
         yaxis: "y2",

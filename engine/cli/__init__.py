@@ -7,6 +7,7 @@ from typing import NoReturn
 from engine.cli.app import app
 from engine.cli.logged import run_logged
 from engine.errors import ThawError
+from engine.redact import redacted
 
 __all__ = ["main"]
 
@@ -35,6 +36,7 @@ def main() -> None:
 
 def _refuse(sentence: str) -> NoReturn:
     """Says why a command could not be done, and ends."""
+    sentence = redacted(sentence)
     if "--json" in sys.argv:
         import json
 

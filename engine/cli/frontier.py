@@ -1,6 +1,7 @@
 """`thaw frontier`: one model at every depth of fine-tuning."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -90,8 +91,9 @@ def _show(found: Frontier) -> None:
         table.add_column(heading, justify="right")
     for heading in ("status", "runs"):
         table.add_column(heading)
+    shown = Store().short_ids()
     for point in found.points:
-        table.add_row(*_row(found, point))
+        table.add_row(*_row(found, point, shown))
     console.print(table)
     for warning in found.warnings:
         console.print(warning, style="yellow", soft_wrap=True)
@@ -106,7 +108,7 @@ def _show(found: Frontier) -> None:
         )
 
 
-def _row(found: Frontier, point: DepthPoint) -> tuple[str, ...]:
+def _row(found: Frontier, point: DepthPoint, shown: Mapping[str, str]) -> tuple[str, ...]:
     memory, trained = point.peak_memory_mib, point.trained_parameters
     return (
         f"{point.depth}{' *' if point is found.best else ''}",
@@ -116,5 +118,5 @@ def _row(found: Frontier, point: DepthPoint) -> tuple[str, ...]:
         "–" if memory is None else f"{memory:,.0f} MiB",
         "–" if trained is None else f"{trained:,}",
         point.status,
-        " ".join(one.run.id for one in point.reports),
+        " ".join(shown.get(one.run.id, one.run.id) for one in point.reports),
     )

@@ -16,7 +16,7 @@ from engine.logs.lines import LogEntry, local_time, one_line, severity
 from engine.logs.output import tail
 from engine.logs.places import run_log, run_output, service_log
 from engine.logs.reading import Follower, last_entries
-from engine.logs.redaction import redacted
+from engine.redact import redacted
 from engine.runs.store import Store
 
 POLL_SECONDS = 0.3

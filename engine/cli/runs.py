@@ -50,9 +50,10 @@ def list_runs(
         console.print("No runs yet. Start with: thaw train --data DIR, or open the dashboard: thaw")
         return
     table = Table("run", "name", "status", "best val accuracy", "epoch", "time", box=None)
+    shown = store.short_ids()
     for one in reports:
         table.add_row(
-            one.run.id,
+            shown.get(one.run.id, one.run.id),
             f"★ {one.run.name}" if one.run.starred else one.run.name,
             "deleted" if one.run.deleted_at is not None else one.run.status,
             percent(one.best_val_accuracy),

@@ -21,6 +21,7 @@ from engine.cli.settings import corrections, recipe_settings
 from engine.data.intake import require_images
 from engine.errors import SpecError
 from engine.home import run_folder
+from engine.runs.ids import short_ids
 from engine.runs.search_space import SearchSpec, nested, parse_over
 from engine.runs.search_study import (
     Search,
@@ -132,10 +133,11 @@ def list_searches(
         console.print("No searches yet. Start with: thaw search --data DIR --over SETTING=...")
         return
     table = Table("search", "status", "over", "trials", "best val accuracy", box=None)
+    shown = short_ids(one["search_id"] for one in documents)
     for one in documents:
         best = one["best"]
         table.add_row(
-            one["search_id"],
+            shown[one["search_id"]],
             one["status"],
             ", ".join(one["space"]),
             f"{len(one['trials'])} of {one['num_trials']}",

@@ -49,6 +49,9 @@ def read_table(file: Path) -> ImageFolder:
         DataError: the file cannot be read, a column is missing, a split has another name, or there
             are fewer than two classes.
     """
+    if file.exists() and not file.is_file():
+        # Opening a pipe would wait for its other end.
+        raise DataError(f"{file} is a device or a pipe; name a file.")
     columns = _columns(file)
     splits = columns.get("split")
     left_out: list[LeftOut] = []

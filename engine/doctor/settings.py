@@ -42,6 +42,7 @@ def _anything(text: str) -> bool:
 VARIABLES: dict[str, tuple[Callable[[str], bool], str]] = {
     "THAW_ALLOWED_HOSTS": (_are_hosts, "names with commas between them, without http://"),
     "THAW_BENCH_FOLDER": (_anything, ""),
+    "THAW_ALLOWED_EMAILS": (_anything, ""),
     "THAW_CACHE_GIB": (_is_number, "a number of GiB of at least 0, such as 20"),
     "THAW_DATABASE_URL": (_is_url, "an address such as postgresql+psycopg://user@host/thaw"),
     "THAW_HOME": (_anything, ""),
@@ -52,6 +53,7 @@ VARIABLES: dict[str, tuple[Callable[[str], bool], str]] = {
     ),
     "THAW_ROOTS": (_anything, ""),
     "THAW_STOP_SECONDS": (_is_number, "a number of seconds, such as 60"),
+    "THAW_TOKEN": (lambda text: len(text.strip()) >= 16, "16 characters or more"),
     "THAW_WEIGHTS": (_anything, ""),
 }
 

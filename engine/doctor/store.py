@@ -6,7 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.doctor.database import NoStoreError, looking, schema, sqlite_file, store_url
 from engine.doctor.finding import Finding, fault, not_applicable, ok, warning
-from engine.logs.redaction import redacted
+from engine.redact import redacted
 from engine.runs.tables import SCHEMA_VERSION
 
 ASIDE = "Move the file away to start a new store, or put a copy of it back."

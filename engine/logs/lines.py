@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from engine.logs.redaction import known_secrets, redacted, redacted_value
+from engine.redact import known_secrets, redacted, redacted_value
 
 ProcessKind = Literal["dashboard", "supervisor", "worker", "helper", "command"]
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

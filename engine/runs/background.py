@@ -7,6 +7,7 @@ key that stands for all that its result depends on. So the same is never worked 
 import json
 import logging
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from engine.events import Kind, Value
 from engine.files import write_text
 from engine.home import cache_folder
 from engine.logs import note
+from engine.redact import redacted
 from engine.runs.process import is_alive, process_started, start_detached
 from engine.spec import Act
 from engine.training.reporter import Reporter, StopTrainingError
@@ -155,7 +157,7 @@ class Work:
             self.keep(replace(reporter.state, status="failed", reason=str(error)))
             note("work", "work failed", logging.WARNING, key=self._key, reason=str(error))
         except Exception as error:
-            traceback.print_exc()
+            print(redacted(traceback.format_exc()), file=sys.stderr)
             note("work", "work failed", logging.ERROR, error=error, key=self._key)
             reason = (
                 f"{self._what} failed with {type(error).__name__}; the traceback is in "

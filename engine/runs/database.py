@@ -42,7 +42,7 @@ def open_database(url: str) -> Engine:
     try:
         engine = _make_engine(with_driver(url))
         version = _prepare(engine)
-    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError) as error:
+    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         if engine is not None:
             engine.dispose()
         raise StoreError(_why_not(url, error)) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from engine.logs.output import cut_output
+from engine.redact import without_secrets
 
 # Linux tells when a process started in hundredths of a second since the machine was. Elsewhere the
 # time is of a clock that is being corrected: two looks at one process differ by a second or more.
@@ -69,7 +70,8 @@ def start_detached(
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env=KEEP_MEMORY | dict(os.environ if environment is None else environment),
+            env=KEEP_MEMORY
+            | without_secrets(dict(os.environ if environment is None else environment)),
         )
     _STARTED.append(child)
     return child

@@ -16,7 +16,7 @@ class Run:
     """One row of the store.
 
     Attributes:
-        id: eight hexadecimal digits.
+        id: sixteen hexadecimal digits; eight where an earlier Thaw made it.
         name: what a person reads.
         status: see events.Status.
         reason: why it failed, stopped, paused or was interrupted, or why it could not pause, in one

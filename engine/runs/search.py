@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 from engine.errors import RunNotFoundError, SpecError, ThawError
 from engine.events import MetricEvent
 from engine.logs import note, start_logs
+from engine.redact import redacted
 from engine.runs.queue import enqueue, num_slots, tend
 from engine.runs.search_space import Range, SearchSpec, grid_values, is_whole
 from engine.runs.search_study import (
@@ -78,7 +79,7 @@ def _drive(search_id: str) -> int:
             try:
                 Driver(store, study, search_id).run()
             except Exception as error:
-                traceback.print_exc()
+                print(redacted(traceback.format_exc()), file=sys.stderr)
                 note("search", "search failed", logging.ERROR, error=error, search=search_id)
                 set_status(study, "failed", _sentence(search_id, error))
                 return 1

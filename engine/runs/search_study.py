@@ -8,7 +8,6 @@ begins a transaction at its first write and holds no read lock before, so that i
 like any other writer.
 """
 
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from engine.errors import StoreError
 from engine.home import thaw_home
 from engine.runs.database import BUSY_SECONDS, database_url
+from engine.runs.ids import new_id
 from engine.runs.patience import why_away
 from engine.runs.process import host_name, start_detached
 from engine.runs.queue import num_slots
@@ -48,7 +48,7 @@ class Search:
     """A search as it stands, without its trials.
 
     Attributes:
-        id: eight hexadecimal digits.
+        id: sixteen hexadecimal digits; eight where an earlier Thaw made it.
         spec: what it goes over.
         status: whether it goes on, and if not, how it ended.
         reason: why it failed, in one sentence; else empty.
@@ -124,7 +124,7 @@ def start_search(spec: SearchSpec) -> Search:
     import optuna
 
     num_slots()
-    search_id = secrets.token_hex(4)
+    search_id = new_id()
     with open_studies(for_new=True) as storage:
         study = optuna.create_study(
             storage=storage, study_name=PREFIX + search_id, direction="maximize"
@@ -161,7 +161,8 @@ def find_search(search_id: str) -> Search:
     found = [one for one in all_searches() if search_id and one.id.startswith(search_id)]
     if not found:
         raise StoreError(f"There is no search {search_id!r}; `thaw searches` lists them.")
-    if len(found) > 1:
+    found.sort(key=lambda one: len(one.id))
+    if len(found) > 1 and found[0].id != search_id:
         raise StoreError(f"Several searches start with {search_id!r}; give more of the id.")
     return found[0]
 

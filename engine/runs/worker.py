@@ -17,6 +17,7 @@ from engine.events import NOTES, Kind, Value
 from engine.files import write_text
 from engine.home import run_folder
 from engine.logs import note, start_logs
+from engine.redact import redacted
 from engine.runs.patience import patiently
 from engine.runs.process import machine_name, process_started
 from engine.runs.replay import recorded_acts, unapplied_acts
@@ -155,14 +156,15 @@ def _fail(
     store: Store, run: Run, folder: Path, writer: EventWriter, reason: str, error: Exception
 ) -> None:
     note("runs", "training failed", logging.ERROR, error=error, reason=reason)
+    told = redacted(traceback.format_exc())
     # Also to the output: there may be no room for a file.
-    traceback.print_exc()
+    print(told, file=sys.stderr)
     with contextlib.suppress(OSError):
-        write_text(folder / TRACEBACK_FILE, traceback.format_exc())
+        write_text(folder / TRACEBACK_FILE, told)
     try:
         writer.close()
     finally:
-        patiently(partial(store.set_status, run.id, "failed", reason))
+        patiently(partial(store.set_status, run.id, "failed", redacted(reason)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ MODULES = sorted(
     if not module.name.startswith("dashboard.app")
 )
 DRAWS = (
+    "access/headers.py",
+    "access/oidc.py",
+    "access/pages.py",
     "app.py",
     "app_pages/",
     "widgets.py",

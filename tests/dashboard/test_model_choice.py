@@ -36,6 +36,7 @@ RESNET50 = "torchvision/resnet50.IMAGENET1K_V2"
 
 @pytest.fixture(autouse=True)
 def no_weights_here(small_sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THAW_ROOTS", "/")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
 

@@ -20,7 +20,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     # Set, so that what the command sets is undone.
     monkeypatch.setenv(VARIABLE, "")
     monkeypatch.setattr(
-        dashboard.server, "serve", lambda host, port: seen.append(os.environ[VARIABLE])
+        dashboard.server, "serve", lambda host, port, token_file: seen.append(os.environ[VARIABLE])
     )
     return seen
 

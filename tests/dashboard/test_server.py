@@ -12,7 +12,9 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message
 from streamlit.testing.v1 import AppTest
 
+from dashboard.access.rule import Access
 from dashboard.server import build_app, serve
+from dashboard.upload_section import MOST_MIB
 from engine.errors import HomeError, ServeError, ThawError
 from engine.runs.store import Store
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
@@ -39,6 +41,7 @@ class Served:
 
     config: dict[str, Any] | None = None
     host: str | None = None
+    access: Access | None = None
 
     def run(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -48,11 +51,14 @@ class Served:
 def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     app = Served()
 
-    def build(host: str) -> Served:
+    def build(host: str, access: Access) -> Served:
         app.host = host
+        app.access = access
         return app
 
     monkeypatch.setattr("dashboard.server.build_app", build)
+    # It holds for the whole process, so for other tests.
+    monkeypatch.setattr("dashboard.server.load_config_options", lambda config: None)
     return app
 
 
@@ -90,7 +96,31 @@ def test_it_listens_where_it_was_told_and_sends_no_statistics(
     assert served.config["server.port"] == port
     assert served.config["browser.gatherUsageStats"] is False
     assert served.config["client.showErrorDetails"] == "none"
+    assert served.config["server.enableXsrfProtection"] is True
+    assert served.config["server.maxUploadSize"] == MOST_MIB
+    assert served.config["logger.hideWelcomeMessage"] is True
+    assert served.access is not None
+    assert served.access.is_open
     assert f"http://localhost:{port}" in capsys.readouterr().out
+
+
+def test_where_others_come_in_the_address_holds_the_token(
+    served: Served, capsys: pytest.CaptureFixture[str], thaw_home: Path
+) -> None:
+    port = free_port("0.0.0.0")
+    serve("0.0.0.0", port)
+    token = (thaw_home / "token").read_text().strip()
+    assert f"http://localhost:{port}/?token={token}" in capsys.readouterr().out
+
+
+def test_a_given_token_is_not_printed(
+    served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "t").write_text("sixteen-letters!")
+    serve("127.0.0.1", free_port(), tmp_path / "t")
+    told = capsys.readouterr().out
+    assert "opens with the token" in told
+    assert "sixteen-letters!" not in told
 
 
 def test_streamlit_knows_every_option_that_it_is_given(served: Served) -> None:
@@ -141,7 +171,7 @@ def own_routes(store: Store, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
         return Starlette(routes=routes, middleware=middleware)
 
     monkeypatch.setattr(st, "App", app)
-    built: ASGIApp = build_app("127.0.0.1")
+    built: ASGIApp = build_app("127.0.0.1", Access(None, None, 8501))
     return built
 
 

@@ -19,7 +19,7 @@ from engine.logs.lines import LogEntry, one_line, read_line
 from engine.logs.output import CUT, cut_output, tail
 from engine.logs.places import run_log, service_log
 from engine.logs.reading import Follower, last_entries
-from engine.logs.redaction import redacted, redacted_value
+from engine.redact import redacted, redacted_value
 from tests.engine.waiting import wait_for
 
 

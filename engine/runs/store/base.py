@@ -5,11 +5,12 @@ import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from sqlalchemy import Engine, Row, Select, not_, or_, select
+from sqlalchemy import Engine, Row, Select, func, not_, or_, select
 
 from engine.errors import RunNotFoundError
 from engine.events import ACTIVE, Status
 from engine.runs.database import database_url, open_database
+from engine.runs.ids import short_ids
 from engine.runs.run import Run, to_run
 from engine.runs.tables import runs
 
@@ -46,12 +47,18 @@ class StoreBase:
         """
         # Upper and lower case are alike to SQLite only.
         starts = runs.c.id.startswith(run_id.lower(), autoescape=True)
-        rows = self._read(select(runs).where(starts).order_by(runs.c.id).limit(2))
+        # One that is the beginning of others is an id of its own.
+        in_order = select(runs).where(starts).order_by(func.length(runs.c.id), runs.c.id)
+        rows = self._read(in_order.limit(2))
         if not rows or not run_id:
             raise RunNotFoundError(f"There is no run {run_id!r}; `thaw runs` lists them.")
         if len(rows) > 1 and rows[0].id != run_id.lower():
             raise RunNotFoundError(f"Several runs start with {run_id!r}; give more of the id.")
         return to_run(rows[0])
+
+    def short_ids(self) -> dict[str, str]:
+        """Returns for the id of each run, hidden ones too, what lists show of it."""
+        return short_ids(row.id for row in self._read(select(runs.c.id)))
 
     def all_runs(self, statuses: Iterable[Status] | None = None, hidden: bool = False) -> list[Run]:
         """Returns the runs, newest first; those that wait or go on are never hidden.

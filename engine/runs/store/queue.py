@@ -1,7 +1,6 @@
 """The queue of runs: who waits, in which order, and who is next."""
 
 import json
-import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 from engine.events import WORKING
 from engine.logs import note
 from engine.runs.database import writing
+from engine.runs.ids import new_id
 from engine.runs.run import Run
 from engine.runs.store.events import StoredEvents
 from engine.runs.tables import runs
@@ -23,8 +23,8 @@ class StoredQueue(StoredEvents):
 
     def add_runs(self, named_specs: Sequence[tuple[str, RunSpec]]) -> list[Run]:
         """Adds runs of one group to the end of the queue, all or none, and returns them."""
-        group_id = secrets.token_hex(4)
-        ids = [secrets.token_hex(4) for _ in named_specs]
+        group_id = new_id()
+        ids = [new_id() for _ in named_specs]
         with writing(self.engine) as connection:
             specs = connection.scalars(select(runs.c.spec)).all()
             colours = Counter(_temperature(text) for text in specs)

@@ -1,11 +1,17 @@
-"""Takes secrets out of what is to be written down: passwords in addresses, tokens, keys."""
+"""Keeps secrets out of what is shown, logged or kept: passwords in addresses, tokens, keys."""
 
 import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 HIDDEN = "***"
+# What other processes need not know: training opens no dashboard.
+OF_THE_DASHBOARD = frozenset({"THAW_TOKEN", "STREAMLIT_SERVER_COOKIE_SECRET"})
+# Variables that hold a secret, and go by no name that says so.
+SECRETS = frozenset({"PGPASSWORD"})
+ADDRESSES = ("THAW_DATABASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 # Shorter ones are words that texts are full of.
 LEAST_LENGTH = 6
 # What shells keep: the present folder, and the one before.
@@ -92,9 +98,14 @@ def known_secrets() -> list[str]:
     named = [
         value
         for name, value in os.environ.items()
-        if SECRET_NAME.search(name) and name not in NO_SECRETS
+        if (SECRET_NAME.search(name) or name in SECRETS) and name not in NO_SECRETS
     ]
-    url = os.environ.get("THAW_DATABASE_URL", "")
-    user_and_password = url.partition("://")[2].rpartition("@")[0]
-    named.append(user_and_password.partition(":")[2])
+    for name in ADDRESSES:
+        password = os.environ.get(name, "").partition("://")[2].rpartition("@")[0].partition(":")[2]
+        named += [password, unquote(password)]
     return sorted({one for one in named if len(one) >= LEAST_LENGTH}, key=len, reverse=True)
+
+
+def without_secrets(environment: dict[str, str]) -> dict[str, str]:
+    """Returns an environment without what only the dashboard needs."""
+    return {name: value for name, value in environment.items() if name not in OF_THE_DASHBOARD}

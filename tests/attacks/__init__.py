@@ -1,0 +1,1 @@
+"""Attacks on a dashboard: `pytest -k attacks -v` lists them, one a line, with what became of it."""
