@@ -21,6 +21,7 @@ from starlette.routing import Route
 from dashboard.guard import SameOriginOnly
 from dashboard.palette import DARK, LIGHT, PRIMARY, PRIMARY_DARK
 from dashboard.runs import store
+from dashboard.sockets import drop_the_silent
 from dashboard.stream import Hub, events_response
 from engine.errors import ServeError, ThawError
 from engine.home import thaw_home
@@ -71,6 +72,7 @@ def build_app(host: str) -> Any:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         _close_on_signal(hub)
+        drop_the_silent()
         yield {}
 
     return st.App(
