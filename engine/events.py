@@ -1,7 +1,7 @@
 """What a run tells the world while it goes on."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["status", "progress", "step", "epoch", "phase", "act"]
@@ -11,6 +11,9 @@ Value = float | int | str | None
 ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping")
 WORKING: tuple[Status, ...] = ("running", "stopping")
 RESUMABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
+
+# Made once: every open page has every event written out for it.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -40,4 +43,4 @@ class MetricEvent:
 
     def to_json(self) -> str:
         """Returns the event as one JSON object on one line."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+        return _encode(vars(self))
