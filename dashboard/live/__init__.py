@@ -14,7 +14,7 @@ from engine.spec import Act
 _FOLDER = Path(__file__).parent
 # In the order in which they are put together.
 STYLES = ("live.css", "stages.css")
-SCRIPTS = ("stages.js", "live.js")
+SCRIPTS = ("stages.js", "series.js", "legend.js", "live.js")
 _HEARD = "live.heard"
 
 
