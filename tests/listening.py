@@ -7,9 +7,10 @@ live.js does. A `Session` is what a browser tab is to Streamlit: it runs the scr
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -23,6 +24,14 @@ from tests.serving import Dashboard
 RECONNECT_SECONDS = 1.0
 LONGEST_LINE = 2**24
 
+T = TypeVar("T")
+
+
+def in_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Returns what a coroutine does, run in a thread: Playwright has a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
 
 class Listener:
     """One open event stream, and how often it broke, lost or doubled something.
@@ -30,7 +39,8 @@ class Listener:
     Attributes:
         cards: ids of the runs that were described, in order.
         seqs: by run, the `seq` of every event, in order.
-        delays: seconds from each event of a step to its arrival.
+        delays: seconds from a step to the arrival of its event, of all that came about since this
+            listens.
         breaks: how often the stream ended.
     """
 
@@ -42,6 +52,7 @@ class Listener:
         self.seqs: dict[str, list[int]] = {}
         self.delays: list[float] = []
         self.breaks = 0
+        self._began = time.time()
         self._writer: asyncio.StreamWriter | None = None
 
     @property
@@ -64,6 +75,7 @@ class Listener:
 
     async def listen(self) -> None:
         """Listens until it is cancelled."""
+        self._began = time.time()
         try:
             while True:
                 with suppress(OSError, asyncio.IncompleteReadError):
@@ -114,7 +126,7 @@ class Listener:
         self.cards += [card["id"] for card in message.get("runs", [])]
         for event in message.get("events", []):
             self.seqs.setdefault(event["run_id"], []).append(event["seq"])
-            if event["kind"] == "step":
+            if event["kind"] == "step" and event["time"] > self._began:
                 self.delays.append(now - event["time"])
 
 

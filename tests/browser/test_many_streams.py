@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from engine.runs.store import NewEvent, Run, Store
-from tests.listening import Listener
+from tests.listening import Listener, in_own_loop
 from tests.pretend import pretend_run
 from tests.serving import Dashboard
 
@@ -90,7 +90,7 @@ def test_a_stream_costs_no_thread(dashboard: Dashboard, run: Run) -> None:
                 found.append(process.num_threads())
         return found
 
-    for threads in asyncio.run(count()):
+    for threads in in_own_loop(count()):
         assert threads <= before + POOL
 
 
@@ -116,7 +116,7 @@ def test_who_reads_nothing_costs_little_and_holds_nobody_back(
                 one.drop()
         return quick, before, after
 
-    quick, before, after = asyncio.run(read())
+    quick, before, after = in_own_loop(read())
     assert (quick.num_lost, quick.num_doubled, quick.breaks) == (0, 0, 0)
     # All that they have not taken would be over a hundred MiB.
     assert after - before < 30
@@ -189,7 +189,7 @@ def test_streams_that_break_and_come_back_lose_and_double_nothing(
             await until(lambda: all(one.num_events >= last for one in listeners), "events lack")
         return listeners
 
-    listeners = asyncio.run(read())
+    listeners = in_own_loop(read())
     assert sum(one.breaks for one in listeners) >= 8
     for one in listeners:
         assert (one.num_lost, one.num_doubled) == (0, 0)
@@ -210,5 +210,5 @@ def test_a_server_ends_though_streams_have_just_broken_off(tmp_path: Path) -> No
         for one in everyone:
             one.drop()
 
-    asyncio.run(come_and_go())
+    in_own_loop(come_and_go())
     assert served.stop() in {0, -2, 130}
