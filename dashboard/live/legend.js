@@ -9,6 +9,8 @@ const KINDS = {
   "planned head": "planned",
   "planned backbone": "planned",
 };
+// They are offered in this order, whichever comes first.
+const ORDER = [...new Set(Object.values(KINDS))];
 
 class Legend {
   constructor(onChange) {
@@ -47,7 +49,8 @@ class Legend {
       this.onChange();
     };
     this.buttons.set(key, button);
-    parent.append(button);
+    const later = [...parent.children].find((other) => ORDER.indexOf(other.title) > ORDER.indexOf(label));
+    parent.insertBefore(button, (!colour && later) || null);
   }
 
   hides(run, name, chart) {

@@ -8,6 +8,9 @@
 const PLOTLY_URL = "/thaw/plotly.js";
 const STREAM_URL = "/thaw/events";
 const DRAW_EVERY_MS = 100;
+// So many events at once are history, of which more is on its way; it is drawn now and then only.
+const MANY_EVENTS = 500;
+const DRAW_HISTORY_EVERY_MS = 1000;
 // What watching costs is taken from the machine that trains, and a redraw by Plotly costs as much
 // as a hundred points. So new points are first drawn as a tail over the chart, and handed to Plotly
 // all together: when they are many or old, when the pointer comes near, when they would not fit the
@@ -820,6 +823,7 @@ class Live {
       if (event.kind === "status" && !ACTIVE.has(run.status)) this.finish();
       this.undrawn.push({ run: event.run_id, seq: event.seq, kind: event.kind, time: event.time });
     }
+    this.catchingUp = events.length >= MANY_EVENTS;
     this.undrawn.splice(0, this.undrawn.length - DRAWN_KEPT);
     this.stale = true;
     this.plan();
@@ -855,7 +859,8 @@ class Live {
     const now = performance.now();
     const due = Math.min(...Object.values(this.charts).map((chart) => chart.dueIn(now)));
     const cards = this.stale ? Math.max(0, this.cardsAt + DRAW_EVERY_MS - now) : Infinity;
-    const wait = Math.min(due, cards);
+    const soonest = this.catchingUp ? this.cardsAt + DRAW_HISTORY_EVERY_MS - now : 0;
+    const wait = Math.max(soonest, Math.min(due, cards));
     if (wait === Infinity) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);

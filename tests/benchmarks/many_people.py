@@ -124,13 +124,13 @@ async def _watch(dashboard: Dashboard, minutes: float, sessions: int, num_pages:
     pretending = [asyncio.create_task(_pretend(store, run)) for run in pretended]
     samples: list[Sample] = []
     sampling = asyncio.create_task(_sample(dashboard, samples))
-    turns, pages = await _take_turns(dashboard, minutes, people, num_pages, ids)
+    turns, wrong = await _take_turns(dashboard, minutes, people, num_pages, ids)
     for task in (sampling, *pretending):
         task.cancel()
     await asyncio.gather(sampling, *pretending, return_exceptions=True)
     store.request_stop(trained.id)
     steps = [event for event in store.events(trained.id) if event.kind == "step"]
-    _report(people, pages, samples, turns, steps)
+    _report(people, num_pages, wrong, samples, turns, steps)
     while store.run(trained.id).is_active:
         await asyncio.sleep(0.2)
 
@@ -244,20 +244,26 @@ async def _look(dashboard: Dashboard, page: Page, run: str, until: float) -> str
 
 def _report(
     people: list[Person],
+    num_pages: int,
     wrong: list[str],
     samples: list[Sample],
     turns: list[Turn],
     steps: list[MetricEvent],
 ) -> None:
-    seconds = samples[-1].at - samples[0].at
-    print(f"  {seconds / 60:.1f} minutes; {sum(watched for watched, _, _ in turns)} times everyone")
-    print(f"  came and went: {len(people)} plain clients (Streamlit's WebSocket and the event")
-    print("  stream, as a page uses them, without drawing); the others real Chromium pages")
+    minutes = (samples[-1].at - samples[0].at) / 60
+    visits = sum(watched for watched, _, _ in turns)
+    print(f"  {minutes:.1f} minutes, in which everyone came and went {visits} times:")
+    print(
+        f"  {len(people)} plain clients (Streamlit's WebSocket and the event stream, used as a "
+        f"page does, with nothing drawn) and {num_pages} Chromium pages, all on this machine"
+    )
     _report_memory(samples, turns)
     delays = [1000 * delay for one in people for delay in one.delays]
     median, p95, worst = np.percentile(delays, [50, 95, 100])
-    print(f"  event to client: median {median:.0f} ms, 95th percentile {p95:.0f} ms, worst ")
-    print(f"  {worst:.0f} ms, of {len(delays)} steps that came while somebody looked")
+    print(
+        f"  event to client: median {median:.0f} ms, 95th percentile {p95:.0f} ms, worst "
+        f"{worst:.0f} ms, of {len(delays)} steps that came while somebody looked"
+    )
     counts = {
         "events": sum(one.num_events for one in people),
         "lost": sum(one.num_lost for one in people),
@@ -276,19 +282,22 @@ def _report_memory(samples: list[Sample], turns: list[Turn]) -> None:
     threads = [one.threads for one in samples]
     print(f"  server's threads: {min(threads)} to {max(threads)}, at the end {threads[-1]}")
     first, middle, last = samples[0], samples[len(samples) // 2], samples[-1]
-    print(f"  server's memory: {first.mib:.0f} MiB at the start, {middle.mib:.0f} in the middle,")
-    print(f"  {last.mib:.0f} at the end, {max(one.mib for one in samples):.0f} at most")
+    print(
+        f"  server's memory: {first.mib:.0f} MiB at the start, {middle.mib:.0f} in the middle, "
+        f"{last.mib:.0f} at the end, {max(one.mib for one in samples):.0f} at most"
+    )
     visits = [(start, end) for watched, start, end in turns if watched]
     shares = [_cpu_share(samples, start, end) for start, end in visits]
     print(f"  server's share of one core while everyone is there: {statistics.mean(shares):.1%}")
-    even = visits[VISITS_UNTIL_EVEN:]
+    skipped = max(1, min(VISITS_UNTIL_EVEN, len(visits) - 2))
+    even = visits[skipped:]
     watched = [one for one in samples if any(start <= one.at <= end for start, end in even)]
     if len(even) < 2:
         print("  too short to tell how memory goes on")
         return
     hours = [(one.at - watched[0].at) / 3600 for one in watched]
     slope, _ = np.polyfit(hours, [one.mib for one in watched], 1)
-    print(f"  slope after {VISITS_UNTIL_EVEN} visits: {slope:+.1f} MiB an hour")
+    print(f"  slope after {skipped} visits: {slope:+.1f} MiB an hour")
 
 
 def _cpu_share(samples: list[Sample], start: float, end: float) -> float:

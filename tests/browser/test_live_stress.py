@@ -130,6 +130,8 @@ def test_zoom_and_hidden_lines_survive_a_thousand_updates(
         arg=before[0],
     )
     zoomed = ranges(page, "loss")
+    kinds = page.locator(".thaw-legend [data-line^=kind]")
+    assert kinds.all_inner_texts() == ["validation", "training", "head"]
     legend(page, "validation").click()
     expect(legend(page, "validation")).to_have_attribute("aria-pressed", "false")
     write(store, run, STEPS + 1, 2 * STEPS, batch=1)
