@@ -110,7 +110,7 @@ async def _watch(dashboard: Dashboard, minutes: float, sessions: int, num_pages:
     store = Store()
     trained = _start_training(store, minutes)
     # Before the others, which take the places for running at once.
-    await _until_first_epoch(store, trained)
+    await _until_it_trains(store, trained)
     pretended = [
         pretend_run(store, f"Pretended {number}", epochs=200, steps=STEPS)
         for number in range(NUM_PRETENDED)
@@ -140,7 +140,7 @@ def _start_training(store: Store, minutes: float) -> Run:
         {
             "data": {"folder": str(CLIPART)},
             "strategy": {"name": "full"},
-            "images": {"size": 128},
+            "images": {"size": 96},
             # More than there is time for.
             "training": {"epochs": round(200 + 60 * minutes), "batch_size": 16},
         }
@@ -149,8 +149,8 @@ def _start_training(store: Store, minutes: float) -> Run:
     return run
 
 
-async def _until_first_epoch(store: Store, run: Run) -> None:
-    while not store.epochs(run.id):
+async def _until_it_trains(store: Store, run: Run) -> None:
+    while len(store.events_of_kind(run.id, "step")) < 5:
         assert store.run(run.id).is_active, store.run(run.id).reason
         await asyncio.sleep(0.5)
 
