@@ -140,9 +140,9 @@ def _start_training(store: Store, minutes: float) -> Run:
         {
             "data": {"folder": str(CLIPART)},
             "strategy": {"name": "full"},
-            "images": {"size": 96},
+            "images": {"size": 64},
             # More than there is time for.
-            "training": {"epochs": round(200 + 60 * minutes), "batch_size": 16},
+            "training": {"epochs": round(100 + 40 * minutes), "batch_size": 8},
         }
     )
     [run] = enqueue(store, [("Trained", spec)])
@@ -289,15 +289,14 @@ def _report_memory(samples: list[Sample], turns: list[Turn]) -> None:
     visits = [(start, end) for watched, start, end in turns if watched]
     shares = [_cpu_share(samples, start, end) for start, end in visits]
     print(f"  server's share of one core while everyone is there: {statistics.mean(shares):.1%}")
-    skipped = max(1, min(VISITS_UNTIL_EVEN, len(visits) - 2))
-    even = visits[skipped:]
+    even = visits[VISITS_UNTIL_EVEN:]
     watched = [one for one in samples if any(start <= one.at <= end for start, end in even)]
     if len(even) < 2:
-        print("  too short to tell how memory goes on")
+        print(f"  too short to tell how memory goes on: that takes {VISITS_UNTIL_EVEN + 2} visits")
         return
     hours = [(one.at - watched[0].at) / 3600 for one in watched]
     slope, _ = np.polyfit(hours, [one.mib for one in watched], 1)
-    print(f"  slope after {skipped} visits: {slope:+.1f} MiB an hour")
+    print(f"  slope after {VISITS_UNTIL_EVEN} visits: {slope:+.1f} MiB an hour")
 
 
 def _cpu_share(samples: list[Sample], start: float, end: float) -> float:
@@ -307,16 +306,26 @@ def _cpu_share(samples: list[Sample], start: float, end: float) -> float:
 
 def _report_speed(turns: list[Turn], steps: list[MetricEvent]) -> None:
     """Prints the training's speed with everyone there to that with nobody, turn by turn."""
-    speeds = [steps_per_second(steps, start, end) for _, start, end in turns]
+    speeds = [_speed(steps, start, end) for _, start, end in turns]
     ratios = [
-        2 * speeds[turn] / (speeds[turn - 1] + speeds[turn + 1])
-        for turn in range(1, len(turns) - 1, 2)
+        2 * with_all / (before + after)
+        for before, with_all, after in zip(speeds[::2], speeds[1::2], speeds[2::2], strict=False)
+        if min(before, with_all, after) > 0
     ]
-    error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else float("nan")
+    if len(ratios) < 2:
+        print("  training was too slow, or this too short, to tell what watching costs")
+        return
+    error = statistics.stdev(ratios) / len(ratios) ** 0.5
     print(
         f"  training, watched to unwatched: {statistics.mean(ratios):.3f} ± {error:.3f} (mean and "
         f"standard error of {len(ratios)} visits; {statistics.median(speeds):.1f} steps/s)"
     )
+
+
+def _speed(steps: list[MetricEvent], start: float, end: float) -> float:
+    """Returns steps a second, 0 where there were too few to tell."""
+    told = sum(start <= event.time <= end for event in steps)
+    return steps_per_second(steps, start, end) if told > 2 else 0.0
 
 
 if __name__ == "__main__":
