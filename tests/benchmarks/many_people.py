@@ -150,7 +150,7 @@ def _start_training(store: Store, minutes: float) -> Run:
 
 
 async def _until_it_trains(store: Store, run: Run) -> None:
-    while len(store.events_of_kind(run.id, "step")) < 5:
+    while not store.events_of_kind(run.id, "step"):
         assert store.run(run.id).is_active, store.run(run.id).reason
         await asyncio.sleep(0.5)
 
