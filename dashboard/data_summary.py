@@ -44,7 +44,7 @@ class DataSummary:
     notes: tuple[str, ...] = ()
 
 
-@st.cache_data(ttl=20, show_spinner="Looking at the pictures…")
+@st.cache_data(ttl=20, max_entries=50, show_spinner="Looking at the pictures…")
 def summarise(spec_json: str) -> DataSummary:
     """Returns what a DataSpec, given as JSON, finds.
 

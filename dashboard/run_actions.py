@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from dashboard.clone import show_on_train
-from dashboard.elsewhere import why_not_resume
+from dashboard.elsewhere import why_not_again
 from dashboard.runs import plain, store
 from dashboard.transfer_section import export_section
 from engine.events import RESUMABLE
@@ -42,7 +42,8 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     kept = [run for run in ended if run.deleted_at is None]
     deleted = [run for run in ended if run.deleted_at is not None]
     waiting = [run for run in chosen if run.status == "queued"]
-    resumable = [run for run in kept if run.status in RESUMABLE and not why_not_resume(run)]
+    again = [run for run in kept if not why_not_again(run)]
+    resumable = [run for run in again if run.status in RESUMABLE]
     active = [run for run in chosen if run.is_active]
     unstarred = [run for run in kept + active if not run.starred]
     starred = [run for run in kept + active if run.starred]
@@ -53,7 +54,7 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     _button(page, "Pause", "pause", pausable, store().request_pause)
     _button(page, "Start next", "vertical_align_top", waiting, store().put_first)
     _button(page, "Resume", "resume", resumable, lambda run_id: resume(store(), run_id))
-    _button(page, "Try again", "refresh", kept, _retry)
+    _button(page, "Try again", "refresh", again, _retry)
     _button(page, "Star", "star", unstarred, lambda one: store().mark(one, starred=True))
     if not unstarred:
         _button(page, "No star", "star_half", starred, lambda one: store().mark(one, starred=False))

@@ -31,6 +31,7 @@ from dashboard.downloads import Downloads
 from dashboard.guard import LOOPBACK, SameOriginOnly
 from dashboard.palette import DARK, LIGHT, PRIMARY, PRIMARY_DARK
 from dashboard.runs import plain, store
+from dashboard.sockets import drop_the_silent
 from dashboard.stream import Hub, events_response
 from dashboard.upload_section import MOST_MIB
 from engine.errors import ServeError, ThawError
@@ -97,6 +98,7 @@ def build_app(host: str, access: Access) -> Any:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         _close_on_signal(hub)
+        drop_the_silent()
         yield {}
 
     return st.App(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dashboard.elsewhere import why_not_again
 from dashboard.runs import label_of, plain, store
 from engine.errors import ThawError
 from engine.insight.compare import RunReport
@@ -46,6 +47,9 @@ def steered_section(page: str, reports: Sequence[RunReport]) -> None:
 
 
 def _replay(one: RunReport) -> None:
+    if reason := why_not_again(one.run):
+        st.warning(plain(reason), icon=":material/replay:")
+        return
     try:
         again = replay(store(), one.run)
     except ThawError as error:

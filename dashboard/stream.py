@@ -70,8 +70,8 @@ class Hub:
         self._recent: dict[str, deque[MetricEvent]] = {}
         self._active: set[str] = set()
         self._watched: dict[str, int] = {}
-        self._news = asyncio.Condition()
-        self._version = 0
+        # Set, and put in another's place, whenever there is something new.
+        self._news = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._num_pages = 0
         self._asked = 1
@@ -80,7 +80,7 @@ class Hub:
     async def close(self) -> None:
         """Ends all streams, so that the server can stop."""
         self.closing = True
-        await self._tell()
+        self._tell()
 
     async def stream(self, cursors: dict[str, int], follow: bool) -> AsyncIterator[str]:
         """Yields server-sent events: first a card for each run, then its events in order.
@@ -93,7 +93,7 @@ class Hub:
         self._enter(cursors)
         try:
             while not self.closing:
-                version = self._version
+                news = self._news
                 if follow:
                     for run_id in self._active - set(cursors):
                         cursors[run_id] = 0
@@ -107,7 +107,7 @@ class Hub:
                         cursors[run_id] = fresh[-1].seq
                         yield _events_message(fresh)
                         sent = True
-                if not sent and not await self._wait(version):
+                if not sent and not await _within_a_while(news):
                     yield ": still here\n\n"
         finally:
             self._leave(cursors)
@@ -149,21 +149,9 @@ class Hub:
             return [event for event in recent if event.seq > cursor][:CHUNK]
         return await to_thread.run_sync(self._store.events, run_id, cursor, CHUNK)
 
-    async def _wait(self, version: int) -> bool:
-        """Returns True once there is news since `version`, False if there is none for a while."""
-        async with self._news:
-            try:
-                await asyncio.wait_for(
-                    self._news.wait_for(lambda: self._version != version), KEEP_ALIVE_SECONDS
-                )
-            except TimeoutError:
-                return False
-        return True
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._version += 1
-            self._news.notify_all()
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _poll(self) -> None:
         tended = 0.0
@@ -181,7 +169,7 @@ class Hub:
                     answered = asked
                     watched, heads = dict(self._watched), dict(self._heads)
                     if self._take(*await to_thread.run_sync(self._read, watched, heads)):
-                        await self._tell()
+                        self._tell()
             except (ThawError, SQLAlchemyError, OSError) as error:
                 # The store is away for a moment, as when it is locked; pages wait and see.
                 log.warning("The store could not be read: %s", why_away(error))
@@ -233,6 +221,16 @@ class Hub:
                 self._heads[run_id] = head
                 news = True
         return news
+
+
+async def _within_a_while(news: asyncio.Event) -> bool:
+    """Returns True once there is news, False if there is none for KEEP_ALIVE_SECONDS."""
+    try:
+        async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _events_message(events: list[MetricEvent]) -> str:

@@ -1,7 +1,7 @@
 """What a run tells the world while it goes on."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["status", "progress", "step", "epoch", "phase", "act"]
@@ -26,6 +26,9 @@ NOTES = ("state_note", "memory_note")
 ACTIVE: tuple[Status, ...] = ("queued", "running", "stopping", "pausing")
 WORKING: tuple[Status, ...] = ("running", "stopping", "pausing")
 RESUMABLE: tuple[Status, ...] = ("paused", "stopped", "interrupted", "failed")
+
+# Made once: every open page has every event written out for it.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class MetricEvent:
 
     def to_json(self) -> str:
         """Returns the event as one JSON object on one line."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+        return _encode(vars(self))
 
 
 def note_of(event: MetricEvent) -> str:

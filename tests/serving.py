@@ -102,6 +102,12 @@ class Dashboard:
                 time.sleep(0.1)
         raise RuntimeError(f"no answer at {self.url}: {(self.home / 'server.log').read_text()}")
 
+    @property
+    def pid(self) -> int:
+        """The process that serves."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends it as `kill -9` does."""
         assert self._process is not None

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard.elsewhere import why_not_resume
+from dashboard.elsewhere import why_not_again
 from dashboard.live import live_charts
 from dashboard.log_section import log_section
 from dashboard.runs import asked_runs, pick_runs, plain, store
@@ -46,7 +46,7 @@ def main() -> None:
 
 def _resume(run_id: str) -> None:
     try:
-        reason = why_not_resume(store().run(run_id))
+        reason = why_not_again(store().run(run_id))
     except ThawError as error:
         reason = str(error)
     if reason:

@@ -14,8 +14,10 @@ from engine.spec import Act
 _FOLDER = Path(__file__).parent
 # In the order in which they are put together.
 STYLES = ("live.css", "stages.css")
-SCRIPTS = ("stages.js", "live.js")
+SCRIPTS = ("stages.js", "series.js", "legend.js", "live.js")
 _HEARD = "live.heard"
+# Opened pages of one session that are remembered: each visit to the Live page is a new one.
+_PAGES_KEPT = 20
 
 
 class AskedAct(Part):
@@ -105,5 +107,7 @@ def _not_heard_before(sent: dict[str, Any] | None) -> tuple[AskedAct, ...]:
     heard = st.session_state.get(_HEARD, {})
     fresh = tuple(one for one in acts.asked if one.number > heard.get(acts.page, 0))
     if fresh:
-        st.session_state[_HEARD] = heard | {acts.page: fresh[-1].number}
+        others = [page for page in heard if page != acts.page][-_PAGES_KEPT + 1 :]
+        kept = {page: heard[page] for page in others}
+        st.session_state[_HEARD] = kept | {acts.page: fresh[-1].number}
     return fresh

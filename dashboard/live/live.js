@@ -2,11 +2,15 @@
 //
 // Events carry a `seq` without gaps per run; what was seen is remembered, so that a stream that
 // breaks and comes back continues where it stopped. Text from people is only ever set as text.
-// The stage bars on the cards are in stages.js, which is put before this file.
+// The stage bars on the cards, the points of a line and the legend are in stages.js, series.js and
+// legend.js, which are put before this file.
 
 const PLOTLY_URL = "/thaw/plotly.js";
 const STREAM_URL = "/thaw/events";
 const DRAW_EVERY_MS = 100;
+// So many events at once are history, of which more is on its way; it is drawn now and then only.
+const MANY_EVENTS = 500;
+const DRAW_HISTORY_EVERY_MS = 1000;
 // What watching costs is taken from the machine that trains, and a redraw by Plotly costs as much
 // as a hundred points. So new points are first drawn as a tail over the chart, and handed to Plotly
 // all together: when they are many or old, when the pointer comes near, when they would not fit the
@@ -17,7 +21,12 @@ const SVG = "http://www.w3.org/2000/svg";
 const ROOM = 1.15;
 const LOG_ROOM = 1.5;
 const RECONNECT_MS = 1000;
+// A tab that nobody sees gives its stream back, of which a browser has six for a server, and takes
+// up all that it has missed when it is looked at again.
+const UNSEEN_MS = 10000;
+const SEEN = ["visibilitychange", "resume"];
 const CLOCK_MS = 1500;
+const ASK_AGAIN_MS = 10000;
 const DRAWN_KEPT = 2000;
 // Places on an act's line at which the pointer finds its sentence, as shares of the chart's height.
 const MARK_HEIGHTS = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((eighth) => eighth / 8);
@@ -111,6 +120,7 @@ class RunView {
     this.numSteps = 0;
     this.ratesTold = new Set();
     this.acts = [];
+    this.stopAskedAt = -Infinity;
     this.stageBar = new StageBar(card, onAct);
     this.build(onStop, onPause, onResume);
   }
@@ -140,6 +150,7 @@ class RunView {
     this.stop.onclick = () => {
       this.stop.disabled = true;
       this.stop.textContent = "Stopping…";
+      this.stopAskedAt = performance.now();
       onStop(this.id);
     };
     this.pause = element("button", "thaw-stop thaw-resume", "Pause");
@@ -311,14 +322,21 @@ class RunView {
     if (this.status === "stopping") {
       this.stop.disabled = true;
       setText(this.stop, "Stopping…");
+    } else if (this.stop.disabled && performance.now() - this.stopAskedAt > ASK_AGAIN_MS) {
+      // It was not heard, as when the server went away, or the run has been resumed since.
+      this.stop.disabled = false;
+      setText(this.stop, "Stop");
     }
   }
 }
 
 class Chart {
-  constructor(plan, parent) {
+  constructor(plan, parent, legend) {
     this.plan = plan;
+    this.legend = legend;
     this.traces = new Map();
+    this.lines = new Map();
+    this.series = new Map();
     this.pending = new Map();
     this.numPending = 0;
     this.plans = [];
@@ -378,8 +396,14 @@ class Chart {
     await window.Plotly.newPlot(this.div, [], this.layout(ink), {
       responsive: true,
       displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      // Plotly would go back to the axes as they were before the first point.
+      doubleClick: false,
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "resetScale2d"],
+      modeBarButtonsToAdd: [
+        { name: "Reset axes", icon: window.Plotly.Icons.home, click: () => this.zoomOut() },
+      ],
     });
+    this.div.on("plotly_doubleclick", () => this.zoomOut());
     this.div.on("plotly_relayout", (change) => {
       if (Object.keys(change).some((key) => /^[xy]axis\.range/.test(key))) this.zoomed = true;
       if (Object.keys(change).some((key) => /^[xy]axis\.autorange/.test(key))) this.zoomed = false;
@@ -399,12 +423,26 @@ class Chart {
     });
   }
 
+  zoomOut() {
+    this.zoomed = false;
+    this.widen();
+    return window.Plotly.redraw(this.div);
+  }
+
   add(run, name, x, y) {
     const key = `${run.id}/${name}`;
+    if (!this.series.has(key)) {
+      this.series.set(key, new Series(this.isOfEpochs(name)));
+      this.legend.add(run, name, this.plan.key);
+    }
+    this.series.get(key).push(x, y);
     if (!this.pending.has(key)) this.pending.set(key, { run, name, x: [], y: [] });
     const points = this.pending.get(key);
+    // On a chart that is out of sight they would be many, and they are handed over all together.
+    if (points.x.length >= HAND_OVER_POINTS) points.x.length = points.y.length = 0;
     points.x.push(x);
     points.y.push(y);
+    points.last = x;
     this.numPending += 1;
     this.unpainted = true;
     if (y === null) return;
@@ -413,11 +451,16 @@ class Chart {
     if (!this.fits(x, y)) this.misfit = true;
   }
 
+  isOfEpochs(name) {
+    return name === "val" || this.plan.key === "accuracy";
+  }
+
   // Keeps the rates that a run is to have, as [name, x, y]; null in y breaks the line.
   addPlan(run, lines) {
     for (const [name, x, y] of lines) {
       if (y.every((value) => value === null)) continue;
       this.plans.push({ key: `${run.id}/planned ${name}`, run, name, x, y });
+      this.legend.add(run, `planned ${name}`, this.plan.key);
       const known = y.filter((value) => value !== null);
       this.least = Math.min(this.least, ...known);
       this.most = Math.max(this.most, ...known);
@@ -455,7 +498,7 @@ class Chart {
     const dash = { accuracy: { train: "dot" }, lr: { backbone: "dash" } }[this.plan.key]?.[name];
     return {
       name: `${letters(run.label)}, ${name}`,
-      mode: name === "val" || this.plan.key === "accuracy" ? "lines+markers" : "lines",
+      mode: this.isOfEpochs(name) ? "lines+markers" : "lines",
       line: { color: run.colour, width: quiet ? 1.2 : 2.4, dash: dash || "solid" },
       marker: { size: quiet ? 3 : 6 },
       opacity: quiet ? 0.65 : 1,
@@ -464,7 +507,8 @@ class Chart {
 
   // Returns in how many ms the pending points are due; Infinity where there are none to draw.
   dueIn(now) {
-    if (!(this.numPending || this.hasNew) || !this.visible) return Infinity;
+    if (!(this.numPending || this.hasNew || this.rehide) || !this.visible) return Infinity;
+    if (this.rehide) return 0;
     const next = this.unpainted || this.hasNew ? this.drawnAt + DRAW_EVERY_MS : this.handedOverAt + HAND_OVER_MS;
     return Math.max(0, next - now);
   }
@@ -476,7 +520,7 @@ class Chart {
     const many = this.numPending >= HAND_OVER_POINTS;
     const old = now - this.handedOverAt >= HAND_OVER_MS;
     const watched = this.hovered && now - this.handedOverAt >= 1000;
-    if (fresh || many || old || watched || this.misfit || this.ending || this.hasNew) return this.handOver(now);
+    if (fresh || many || old || watched || this.misfit || this.ending || this.hasNew || this.rehide) return this.handOver(now);
     this.paintTail();
     return null;
   }
@@ -487,33 +531,38 @@ class Chart {
     this.misfit = false;
     this.ending = false;
     const fresh = this.takePlans();
-    const extend = { x: [], y: [], index: [] };
-    for (const [key, { run, name, x, y }] of this.pending) {
+    let changed = this.rehide;
+    for (const [key, { run, name }] of this.pending) {
+      const points = this.series.get(key).points();
       if (this.traces.has(key)) {
-        extend.x.push(x);
-        extend.y.push(y);
-        extend.index.push(this.traces.get(key));
+        Object.assign(this.div.data[this.traces.get(key)], points);
+        changed = true;
       } else {
-        this.traces.set(key, this.traces.size);
-        fresh.push({ ...this.style(run, name), x, y });
+        this.place(key, run, name);
+        fresh.push({ ...this.style(run, name), ...points });
       }
     }
     this.widen();
     this.pending.clear();
     this.numPending = 0;
     const work = [];
-    if (extend.index.length) {
-      work.push(window.Plotly.extendTraces(this.div, { x: extend.x, y: extend.y }, extend.index));
-    }
     fresh.push(...this.takeMarks(work));
+    this.hide(fresh);
     if (fresh.length) work.push(window.Plotly.addTraces(this.div, fresh));
+    else if (changed) work.push(window.Plotly.redraw(this.div));
     return Promise.all(work);
+  }
+
+  // Gives a new line the next place among Plotly's traces.
+  place(key, run, name) {
+    this.lines.set(this.traces.size, { run, name });
+    this.traces.set(key, this.traces.size);
   }
 
   // Returns what was planned as traces; they come before a run's first point, and lie behind it.
   takePlans() {
     return this.plans.splice(0).map(({ key, run, name, x, y }) => {
-      this.traces.set(key, this.traces.size);
+      this.place(key, run, `planned ${name}`);
       return {
         name: `${letters(run.label)}, planned ${name}`,
         mode: "lines",
@@ -537,7 +586,7 @@ class Chart {
         work.push(window.Plotly.restyle(this.div, change, [this.traces.get(key)]));
         continue;
       }
-      this.traces.set(key, this.traces.size);
+      this.place(key, run, "steered");
       fresh.push({
         name: `${letters(run.label)}, steered`,
         mode: "lines",
@@ -557,8 +606,8 @@ class Chart {
   widen() {
     let needed = 0;
     let end = 1;
-    for (const { run, x } of this.pending.values()) {
-      needed = Math.max(needed, x[x.length - 1]);
+    for (const { run, last } of this.pending.values()) {
+      needed = Math.max(needed, last);
       end = Math.max(end, run.epochs);
     }
     this.end = Math.max(this.end || 1, end);
@@ -591,7 +640,7 @@ class Chart {
     });
     for (const [key, { run, name, x, y }] of this.pending) {
       const trace = this.div.data[this.traces.get(key)];
-      if (!trace) continue;
+      if (!trace || this.legend.hides(run, name, this.plan.key)) continue;
       const style = this.style(run, name);
       const last = trace.x.length - 1;
       const xs = [trace.x[last], ...x].map((value) => xaxis.d2p(value));
@@ -618,10 +667,21 @@ class Chart {
     }
   }
 
+  // Tells Plotly's traces whether they are to be seen.
+  hide(fresh) {
+    this.rehide = false;
+    [...this.div.data, ...fresh].forEach((trace, index) => {
+      const { run, name } = this.lines.get(index);
+      trace.visible = !this.legend.hides(run, name, this.plan.key);
+    });
+  }
+
   clear() {
     this.least = Infinity;
     this.most = -Infinity;
     this.traces.clear();
+    this.lines.clear();
+    this.series.clear();
     this.pending.clear();
     this.numPending = 0;
     this.plans = [];
@@ -655,8 +715,9 @@ class Live {
     this.empty.hidden = true;
     this.cards = element("div", "thaw-cards");
     const charts = element("div", "thaw-charts");
-    this.root.append(this.notice, this.empty, this.cards, charts);
-    this.charts = Object.fromEntries(CHARTS.map((plan) => [plan.key, new Chart(plan, charts)]));
+    this.legend = new Legend(() => this.rehide());
+    this.root.append(this.notice, this.empty, this.cards, this.legend.root, charts);
+    this.charts = Object.fromEntries(CHARTS.map((plan) => [plan.key, new Chart(plan, charts, this.legend)]));
     this.root.addEventListener("transitionend", (event) => {
       if (event.propertyName === "color" && this.ready) this.recolour();
     });
@@ -668,6 +729,29 @@ class Live {
       this.plan();
     });
     for (const chart of Object.values(this.charts)) this.sight.observe(chart.div);
+    this.onSeen = () => this.seen();
+    for (const change of SEEN) document.addEventListener(change, this.onSeen);
+    this.seen();
+  }
+
+  // Gives the stream back once nobody sees the page, and takes it up when somebody does.
+  seen() {
+    clearTimeout(this.unseen);
+    if (document.visibilityState === "hidden") this.unseen = setTimeout(() => this.rest(), UNSEEN_MS);
+    else if (this.resting) this.connect();
+  }
+
+  rest() {
+    if (!this.source) return;
+    this.resting = true;
+    this.source.close();
+    clearTimeout(this.retry);
+  }
+
+  // Shows and hides lines as the legend says.
+  rehide() {
+    for (const chart of Object.values(this.charts)) chart.rehide = true;
+    this.plan();
   }
 
   ink() {
@@ -708,12 +792,14 @@ class Live {
     if ([...this.runs.keys()].every((id) => wanted.has(id))) return;
     for (const chart of Object.values(this.charts)) chart.clear();
     this.cards.replaceChildren();
+    this.legend.clear();
     this.runs.clear();
     this.undrawn = [];
   }
 
   connect() {
     this.source?.close();
+    this.resting = false;
     clearTimeout(this.retry);
     const query = new URLSearchParams();
     const ids = new Set([...this.data.runs, ...this.runs.keys()]);
@@ -730,6 +816,7 @@ class Live {
       this.retry = setTimeout(() => this.connect(), RECONNECT_MS);
     };
     this.empty.hidden = ids.size > 0;
+    this.seen();
   }
 
   // A run has ended: what is left of it goes to Plotly now.
@@ -775,6 +862,7 @@ class Live {
       if (event.kind === "status" && !ACTIVE.has(run.status)) this.finish();
       this.undrawn.push({ run: event.run_id, seq: event.seq, kind: event.kind, time: event.time });
     }
+    this.catchingUp = events.length >= MANY_EVENTS;
     this.undrawn.splice(0, this.undrawn.length - DRAWN_KEPT);
     this.stale = true;
     this.plan();
@@ -810,7 +898,8 @@ class Live {
     const now = performance.now();
     const due = Math.min(...Object.values(this.charts).map((chart) => chart.dueIn(now)));
     const cards = this.stale ? Math.max(0, this.cardsAt + DRAW_EVERY_MS - now) : Infinity;
-    const wait = Math.min(due, cards);
+    const soonest = this.catchingUp ? this.cardsAt + DRAW_HISTORY_EVERY_MS - now : 0;
+    const wait = Math.max(soonest, Math.min(due, cards));
     if (wait === Infinity) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
@@ -849,6 +938,8 @@ class Live {
     clearTimeout(this.retry);
     clearTimeout(this.clock);
     clearTimeout(this.timer);
+    clearTimeout(this.unseen);
+    for (const change of SEEN) document.removeEventListener(change, this.onSeen);
     this.sight.disconnect();
     for (const chart of Object.values(this.charts)) window.Plotly?.purge(chart.div);
   }

@@ -1,5 +1,9 @@
-"""`make bench`: runs every benchmark, or those named, and prints what each measured."""
+"""`make bench`: runs every benchmark, or those named, and prints what each measured.
 
+Options after a name go to that benchmark: `python -m tests.benchmarks many_people --minutes 30`.
+"""
+
+import itertools
 import sys
 
 from tests.benchmarks import (
@@ -10,7 +14,9 @@ from tests.benchmarks import (
     first_point,
     instant_head,
     live_latency,
+    long_run,
     many_images,
+    many_people,
     scaling,
     scan,
     side_by_side,
@@ -34,13 +40,17 @@ BENCHMARKS = {
     "scan": scan,
     "data_page": data_page,
     "watched_training": watched_training,
+    "long_run": long_run,
+    "many_people": many_people,
 }
 
 
 def main() -> None:
-    for name in sys.argv[1:] or BENCHMARKS:
+    names = list(itertools.takewhile(lambda text: not text.startswith("-"), sys.argv[1:]))
+    options = sys.argv[1 + len(names) :]
+    for name in names or BENCHMARKS:
         print(f"\n{name}: {BENCHMARKS[name].__doc__}", flush=True)
-        BENCHMARKS[name].main()
+        BENCHMARKS[name].main(*([options] if options else []))
 
 
 if __name__ == "__main__":

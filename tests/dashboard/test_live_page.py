@@ -267,6 +267,20 @@ def test_two_tabs_are_told_from_each_other(store: Store, stopper: Stopper) -> No
     assert acts_of(store, steered) == [HALVE, HALVE]
 
 
+def test_a_session_remembers_few_opened_pages_and_the_latest_of_them(
+    store: Store, stopper: Stopper
+) -> None:
+    steered = start(store, add_run(store, "full"))
+    page = open_page("live")
+    for number in range(25):
+        stopper.act = asked((1, steered, HALVE), page=f"visit {number}")
+        run(page)
+    assert len(page.session_state["live.heard"]) == 20
+    stopper.act = asked((1, steered, HALVE), page="visit 24")
+    run(page)
+    assert len(acts_of(store, steered)) == 25
+
+
 def test_steering_comes_too_late_with_a_sentence(store: Store, stopper: Stopper) -> None:
     ended = finish(store, add_run(store))
     page = open_page("live")

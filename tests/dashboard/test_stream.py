@@ -437,6 +437,33 @@ def test_closing_ends_every_stream(store: Store) -> None:
     assert asyncio.run(read()) == 2
 
 
+def test_pages_that_go_while_all_are_told_something_are_let_go(store: Store) -> None:
+    """As on Ctrl-C, when streams end and connections break in the same moment."""
+    run = start(store, add_run(store))
+
+    async def exhaust(hub: Hub) -> None:
+        async with reading(hub, {run.id: 0}) as stream:
+            async for _ in stream:
+                pass
+
+    async def read() -> tuple[int, Hub]:
+        hub = Hub(store)
+        pages = [asyncio.create_task(exhaust(hub)) for _ in range(20)]
+        await noticed(hub, run, 2)
+        await asyncio.sleep(0.2)
+        await hub.close()
+        for _ in range(2):
+            for page in pages:
+                page.cancel()
+            await asyncio.sleep(0)
+        ended, _ = await asyncio.wait(pages, timeout=3.0)
+        return len(ended), hub
+
+    ended, hub = asyncio.run(read())
+    assert ended == 20
+    assert not hub._watched
+
+
 def test_a_run_whose_process_is_dead_is_shown_as_interrupted(store: Store) -> None:
     run = start(store, add_run(store))
     store.set_process(run.id, machine_name(), os.getpid(), 1.0)

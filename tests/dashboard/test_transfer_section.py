@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message
 from streamlit.testing.v1 import AppTest
 
 from dashboard.downloads import download_url
-from dashboard.elsewhere import why_not_resume
+from dashboard.elsewhere import why_not_again
 from engine.home import run_folder
 from engine.insight.compare import report
 from engine.runs.importing import import_run
@@ -219,7 +219,7 @@ def test_nor_does_it_go_on_from_its_card(
     came = brought(store, away)
     page = open_page("live", [came.id])
     stopper.resume = came.id
-    assert "came from a file and cannot go on here. " in written(run(page))
+    assert "came from a file and cannot be trained here. " in written(run(page))
     assert store.run(came.id).status == "stopped"
     stopper.resume = "none"
     assert "There is no run 'none'" in written(run(page))
@@ -238,9 +238,9 @@ def test_a_file_cannot_make_a_page_read_what_it_may_not(
 ) -> None:
     private = distinct_pictures(tmp_path / "private", {"cats": 2, "dogs": 2})
     came = brought(store, away, folder=str(private))
-    assert why_not_resume(came) == ""
+    assert why_not_again(came) == ""
     monkeypatch.setenv("THAW_ROOTS", str(tmp_path / "allowed"))
-    assert "outside the folders that Thaw may read here" in why_not_resume(came)
+    assert "outside the folders that Thaw may read here" in why_not_again(came)
     assert "Resume" not in labels(tick(open_page("runs"), came.name))
 
 
