@@ -11,12 +11,12 @@ setup: .venv/installed-dev
 
 test: .venv/installed-dev
 	@./tests/chromium.sh
-	$(BIN)/pytest -n 2 --dist worksteal tests/engine tests/dashboard
+	$(BIN)/pytest -n 2 --dist worksteal tests/engine tests/dashboard tests/attacks
 	$(BIN)/pytest tests/browser
 
 test-all: .venv/installed-dev
 	@./tests/chromium.sh
-	$(BIN)/pytest -n 2 --dist worksteal -m "" tests/engine tests/dashboard
+	$(BIN)/pytest -n 2 --dist worksteal -m "" tests/engine tests/dashboard tests/attacks
 	$(BIN)/pytest -m "" tests/browser
 
 check: .venv/installed-dev

@@ -48,7 +48,7 @@ class AdmittedOnly:
 
     async def _response(self, request: Request) -> Response | None:
         """Returns the answer to a request that goes no further, None where it may pass."""
-        access, path, get = self._access, request.url.path, request.method in {"GET", "HEAD"}
+        access, get = self._access, request.method in {"GET", "HEAD"}
         path = request.scope["path"]
         if path == ENTER:
             return await self._enter(request) if request.method == "POST" else _go("/")
