@@ -35,7 +35,7 @@ def test_each_step_changes_more_than_the_one_before(kind: str, picture: Image.Im
 
 
 def test_each_step_of_fog_hides_more(picture: Image.Image) -> None:
-    """What is left of the difference of two pictures in the same fog; brightness goes its own way."""
+    """What is left of the difference of two pictures in the same fog: its light does not count."""
     other = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     left = [
         change(corrupt(picture, "fog", severity), corrupt(other, "fog", severity))
