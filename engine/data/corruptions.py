@@ -23,7 +23,7 @@ Corruption = Callable[[Pixels, int, np.random.Generator], Pixels]
 
 def _noise(pixels: Pixels, severity: int, drawn: np.random.Generator) -> Pixels:
     deviation = (0.08, 0.12, 0.18, 0.26, 0.38)[severity]
-    return pixels + drawn.normal(0.0, deviation, pixels.shape)
+    return np.asarray(pixels + drawn.normal(0.0, deviation, pixels.shape))
 
 
 def _blur(pixels: Pixels, severity: int, drawn: np.random.Generator) -> Pixels:
@@ -50,7 +50,8 @@ def _fog(pixels: Pixels, severity: int, drawn: np.random.Generator) -> Pixels:
     height, width = pixels.shape[:2]
     clouds = _clouds(max(height, width), decay, drawn)[:height, :width, None]
     brightest = pixels.max()
-    return (pixels + density * clouds) * brightest / (brightest + density)
+    fogged: Pixels = (pixels + density * clouds) * brightest / (brightest + density)
+    return fogged
 
 
 def _clouds(side: int, decay: float, drawn: np.random.Generator) -> Pixels:

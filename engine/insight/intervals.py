@@ -3,6 +3,7 @@
 Shapes: N images, K classes, S seeds.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.95
-NUM_RESAMPLES = 2000
+NUM_RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -71,30 +72,53 @@ def half_width(parts: Sequence[Part], level: float = LEVEL) -> float:
     total, freedom = total_variance(parts)
     if total == 0.0:
         return 0.0
-    return float(stats.t.ppf(0.5 + level / 2, freedom)) * total**0.5
+    return float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(total)
 
 
 def total_variance(parts: Sequence[Part]) -> tuple[float, float]:
     """Returns the sum of variances, and the degrees of freedom that it is known with."""
-    total = sum(part.variance for part in parts)
+    total = float(sum(part.variance for part in parts))
     if total == 0.0:
         return 0.0, float(max(part.freedom for part in parts))
     return total, total**2 / sum(part.variance**2 / part.freedom for part in parts)
 
 
-def resampled_estimate(
-    statistic: Callable[[NDArray[np.intp]], float], num: int, seed: int = 0
+def mean_estimate(values: Sequence[float]) -> Estimate | None:
+    """Returns the mean of samples with Student's interval; of one sample it is that alone."""
+    if not values:
+        return None
+    mean = float(np.mean(values))
+    half = 0.0
+    if len(values) > 1:
+        half = half_width([Part(float(np.var(values, ddof=1)) / len(values), len(values) - 1)])
+    return Estimate(mean, mean - half, mean + half)
+
+
+def estimate_over_seeds(
+    statistics: Sequence[Callable[[NDArray[np.intp]], float]], num: int, seed: int = 0
 ) -> Estimate:
-    """Returns a statistic of images with its interval, by drawing images anew many times.
+    """Returns the mean of a statistic (0 to 1) over seeds, for other images and other seeds.
+
+    How it varies with the images is found by drawing them anew many times. The interval lies about
+    the value itself, since some statistics, as the calibration error, are larger by construction
+    where images come twice.
 
     Args:
-        statistic: of the images with the given positions, some of which come more than once.
+        statistics: one a seed, of the images with the given positions, some more than once.
         num: images.
         seed: of the drawing.
 
-    Source: Efron 1979 (bootstrap, percentiles).
+    Source: Efron 1979 (bootstrap, standard error).
     """
     drawn = np.random.default_rng(seed)
-    values = [statistic(drawn.integers(0, num, num)) for _ in range(NUM_RESAMPLES)]
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(statistic(np.arange(num)), float(low), float(high))
+    every = np.arange(num)
+    value_S = [statistic(every) for statistic in statistics]
+    means = []
+    for _ in range(NUM_RESAMPLES):
+        places = drawn.integers(0, num, num)
+        means.append(float(np.mean([statistic(places) for statistic in statistics])))
+    parts = [Part(float(np.var(means, ddof=1)), max(1, num - 1))]
+    if len(value_S) > 1:
+        parts.append(Part(float(np.var(value_S, ddof=1)) / len(value_S), len(value_S) - 1))
+    mean, half = float(np.mean(value_S)), half_width(parts)
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))

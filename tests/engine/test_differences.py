@@ -15,7 +15,13 @@ from engine.insight.differences import (
     holm,
     mcnemar,
 )
-from engine.insight.intervals import accuracy_estimate, mean_accuracy_estimate, resampled_estimate
+from engine.insight.intervals import (
+    Estimate,
+    accuracy_estimate,
+    estimate_over_seeds,
+    mean_accuracy_estimate,
+    mean_estimate,
+)
 
 Right = NDArray[np.bool_]
 
@@ -68,13 +74,25 @@ def test_the_bootstrap_as_scipy_has_it() -> None:
     assert ours.high == pytest.approx(theirs.high, abs=1.01 / 97)
 
 
-def test_a_resampled_statistic_as_scipy_has_it() -> None:
-    values = np.random.default_rng(3).normal(size=200)
-    ours = resampled_estimate(lambda places: float(values[places].mean()), 200)
+def test_a_resampled_statistic_has_scipys_standard_error() -> None:
+    values = np.random.default_rng(3).beta(5.0, 2.0, 80)
+    ours = estimate_over_seeds([lambda places: float(values[places].mean())], 80)
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(4)
-    ).confidence_interval
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+        (values,), np.mean, n_resamples=20_000, rng=np.random.default_rng(4)
+    ).standard_error
+    half = float(stats.t.ppf(0.975, 79)) * float(theirs)
+    assert ours.high - ours.value == pytest.approx(half, rel=0.12)
+    assert ours.value - ours.low == pytest.approx(half, rel=0.12)
+
+
+def test_the_mean_of_samples_has_students_interval() -> None:
+    samples = [3.0, 4.5, 4.0, 7.0]
+    ours = mean_estimate(samples)
+    interval = stats.ttest_1samp(samples, 0.0).confidence_interval(0.95)
+    assert ours is not None
+    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
+    assert mean_estimate([5.0]) == Estimate(5.0, 5.0, 5.0)
+    assert mean_estimate([]) is None
 
 
 def one_wrong_an_image(wrong: list[int]) -> Right:
