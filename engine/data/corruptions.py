@@ -34,7 +34,7 @@ def _blur(pixels: Pixels, severity: int, drawn: np.random.Generator) -> Pixels:
 def _contrast(pixels: Pixels, severity: int, drawn: np.random.Generator) -> Pixels:
     share = (0.4, 0.3, 0.2, 0.1, 0.05)[severity]
     means = pixels.mean(axis=(0, 1), keepdims=True)
-    return (pixels - means) * share + means
+    return np.asarray((pixels - means) * share + means)
 
 
 def _jpeg(pixels: Pixels, severity: int, drawn: np.random.Generator) -> Pixels:
