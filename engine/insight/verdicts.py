@@ -1,20 +1,33 @@
 """What a comparison says, in plain words. No torch here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.insight.experiment import Pair, Way
 
+Name = Callable[[Way], str]
 
-def verdict(pair: Pair) -> str:
-    """Returns in a sentence or two whether one way is better than another."""
-    first, second = pair.first.label, pair.second.label
+
+def label_of_way(way: Way) -> str:
+    """Returns a way's own label."""
+    return way.label
+
+
+def verdict(pair: Pair, name: Name = label_of_way) -> str:
+    """Returns in a sentence or two whether one way is better than another.
+
+    Args:
+        pair: the two.
+        name: gives what a way is called.
+    """
+    first, second = name(pair.first), name(pair.second)
     one = pair.difference
     points = f"{100 * one.estimate.value:.1f} points"
     between = f"{100 * one.estimate.low:.1f} to {100 * one.estimate.high:.1f}"
     if pair.is_real:
         return (
             f"{first} is better than {second} on {_images(one.num_images)}: by {points} (between "
-            f"{between}){_over_seeds(pair)}. Chance alone does that {_how_often(pair.adjusted_p)}."
+            f"{between}){_over_seeds(pair)}.{_alone(pair)} Chance alone does that "
+            f"{_how_often(pair.adjusted_p)}."
         )
     lead = (
         f"{first} leads by {points} (between {between}), which may be chance"
@@ -23,7 +36,7 @@ def verdict(pair: Pair) -> str:
     )
     return (
         f"{first} and {second} cannot be told apart on {_images(one.num_images)}"
-        f"{_over_seeds(pair)}: {lead}.{_to_tell(pair)}"
+        f"{_over_seeds(pair)}: {lead}.{_alone(pair)}{_to_tell(pair)}"
     )
 
 
@@ -36,6 +49,13 @@ def _over_seeds(pair: Pair) -> str:
     if one == other == 1:
         return ""
     return f", over {one} seeds each" if one == other else f", over {one} and {other} seeds"
+
+
+def _alone(pair: Pair) -> str:
+    if pair.seeds != (1, 1):
+        return ""
+    first, second = pair.difference.only_first, pair.difference.only_second
+    return f" The one alone gets {first:.0f} right, the other alone {second:.0f}."
 
 
 def _how_often(p_value: float) -> str:
@@ -60,9 +80,9 @@ def _rounded(number: int) -> str:
     return f"{-(-number // step) * step:,}"
 
 
-def cautions(ways: Sequence[Way]) -> list[str]:
+def cautions(ways: Sequence[Way], name: Name = label_of_way) -> list[str]:
     """Returns what a person must know before believing the numbers, a sentence each."""
-    single = [way.label for way in ways if len(way.seeds) == 1]
+    single = [name(way) for way in ways if len(way.seeds) == 1]
     found = []
     if single and len(ways) > 1:
         found.append(

@@ -34,7 +34,13 @@ def results(page: AppTest) -> DataFrame:
 
 def settings(page: AppTest) -> DataFrame:
     """Returns the table of settings, by setting."""
-    table: DataFrame = page.dataframe[1].value.set_index("setting")
+    table: DataFrame = page.dataframe[-1].value.set_index("setting")
+    return table
+
+
+def estimates(page: AppTest) -> DataFrame:
+    """Returns the table of numbers with their intervals."""
+    table: DataFrame = page.dataframe[1].value
     return table
 
 
@@ -53,27 +59,50 @@ def test_without_runs_it_says_where_to_start(store: Store) -> None:
     assert not page.dataframe
 
 
-def test_the_verdict_says_who_is_ahead_and_on_how_many_pictures(store: Store) -> None:
+def test_the_verdict_says_who_is_better_and_how_sure_that_is(store: Store) -> None:
     frozen, full = finished_pair(store, frozen=(0.5, 0.6), full=(0.4, 0.9))
-    verdict = (
-        f"**{label_of(full)}** is ahead of **{label_of(frozen)}** by 30.0 points: "
-        f"18 of {NUM_VAL} validation pictures."
-    )
-    assert verdict in text_of(open_page("compare")).splitlines()
+    page = open_page("compare")
+    written = text_of(page)
+    assert (
+        f"**{label_of(full)}** is better than **{label_of(frozen)}** on {NUM_VAL} images: by 30.0 "
+        "points (between 18.3 to 41.7). The one alone gets 18 right, the other alone 0. Chance "
+        "alone does that less than once in 10,000."
+    ) in written
+    assert "one seed each, so what is compared are these very models" in written
+    shown = estimates(page)
+    assert list(shown["accuracy"]) == ["60.0 % (47.4 to 71.4)", "90.0 % (79.9 to 95.3)"]
+    assert list(shown["seeds"]) == [1, 1]
 
 
-def test_a_small_lead_may_be_chance(store: Store) -> None:
+def test_a_small_lead_may_be_chance_and_more_images_would_tell(store: Store) -> None:
     finished_pair(store, frozen=(0.7,), full=(0.75,))
-    assert "3 of 60 validation pictures. With so few pictures that may be chance." in text_of(
-        open_page("compare")
-    )
+    written = text_of(open_page("compare"))
+    assert "cannot be told apart on 60 images" in written
+    assert "leads by 5.0 points" in written
+    assert "more validation images would tell" in written
 
 
 def test_a_draw_is_called_one(store: Store) -> None:
     finished_pair(store, frozen=(0.7,), full=(0.7,))
     written = text_of(open_page("compare"))
-    assert f"get equally many of the {NUM_VAL} validation pictures right" in written
-    assert "ahead" not in written
+    assert "they get equally many right" in written
+    assert "is better than" not in written
+
+
+def test_seeds_of_one_way_are_one_row_and_pairs_are_listed(store: Store) -> None:
+    runs = [
+        finish(store, add_run(store, strategy, seed=seed), (accuracy + seed / 60,))
+        for strategy, accuracy in (("frozen", 0.5), ("full", 0.8), ("partial", 0.6))
+        for seed in range(2)
+    ]
+    page = open_page("compare", [one.id for one in runs])
+    shown = estimates(page)
+    assert list(shown["way of training"]) == ["Frozen", "Full", "Partial"]
+    assert list(shown["seeds"]) == [2, 2, 2]
+    assert "over 2 seeds each" in text_of(page)
+    pairs = page.dataframe[2].value
+    assert len(pairs) == 3
+    assert set(pairs["told apart"]) == {"yes"}
 
 
 def test_the_table_has_both_runs(store: Store) -> None:
@@ -261,7 +290,7 @@ def test_many_runs_can_be_compared(store: Store) -> None:
     page = open_page("compare", [one.id for one in runs])
     assert len(results(page)) == 5
     assert list(settings(page).index[:1]) == ["Seed"]
-    assert "**" + label_of(runs[4]) + "** is ahead of **" + label_of(runs[3]) in text_of(page)
+    assert list(estimates(page)["seeds"]) == [5]
 
 
 def test_a_run_whose_folder_was_removed_still_has_its_curves(store: Store) -> None:
