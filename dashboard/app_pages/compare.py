@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.blend_sections import interpolation_section, soup_section
 from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.images_section import images_section
 from dashboard.runs import (
     asked_runs,
     colour_of,
@@ -53,6 +54,7 @@ def main() -> None:
     estimates_section(PAGE, ways, pairs)
     steered_section(PAGE, reports)
     _curves(reports)
+    images_section(PAGE, reports)
     _confusions(reports)
     soup_section(PAGE, runs)
     interpolation_section(PAGE, runs)
