@@ -46,6 +46,15 @@ def allowed_images(data: DataSpec) -> ImageFolder:
     return found
 
 
+def is_allowed(path: str) -> bool:
+    """Returns whether a file lies below a root, links resolved, so that a page may show it."""
+    try:
+        resolved = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return any(resolved.is_relative_to(root) for root in allowed_roots())
+
+
 def allowed_weights(text: str) -> Path:
     """Returns the weights file that a person names by a path.
 

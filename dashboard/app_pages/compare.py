@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.blend_sections import interpolation_section, soup_section
 from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.images_section import images_section
 from dashboard.runs import (
     asked_runs,
     colour_of,
@@ -18,6 +19,7 @@ from dashboard.runs import (
     store,
 )
 from dashboard.steered import steered_section
+from dashboard.verdict_section import compared, estimates_section, verdict_section
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import DataError
 from engine.home import run_folder
@@ -47,11 +49,14 @@ def main() -> None:
     reports = [report(store(), run) for run in runs]
     for warning in fairness_warnings(reports):
         st.warning(warning, icon=":material/balance:")
-    _verdict(reports)
+    ways, pairs = compared(reports)
+    verdict_section(ways, pairs)
     _results(reports)
     _memory_notes(reports)
+    estimates_section(PAGE, ways, pairs)
     steered_section(PAGE, reports)
     _curves(reports)
+    images_section(PAGE, reports)
     _confusions(reports)
     soup_section(PAGE, runs)
     interpolation_section(PAGE, runs)
@@ -69,29 +74,6 @@ def _pick(all_runs: list[Run]) -> list[Run]:
         by_id,
         shown,
         "The address keeps the choice, so it can be bookmarked or sent to someone.",
-    )
-
-
-def _verdict(reports: list[RunReport]) -> None:
-    """Says in one sentence who is ahead, and how many pictures that rests on."""
-    judged = [one for one in reports if one.best_val_accuracy is not None]
-    num_val = judged[0].run.summary.get("val_images") if judged else None
-    if len(judged) < 2 or not num_val or fairness_warnings(reports):
-        return
-    ranked = sorted(judged, key=lambda one: -(one.best_val_accuracy or 0.0))
-    first, second = ranked[0], ranked[1]
-    gap = (first.best_val_accuracy or 0.0) - (second.best_val_accuracy or 0.0)
-    images = round(gap * num_val)
-    if images == 0:
-        st.markdown(
-            f"**{plain(label_of(first.run))}** and **{plain(label_of(second.run))}** get equally "
-            f"many of the {num_val} validation pictures right."
-        )
-        return
-    caution = " With so few pictures that may be chance." if images < 2 * num_val**0.5 else ""
-    st.markdown(
-        f"**{plain(label_of(first.run))}** is ahead of **{plain(label_of(second.run))}** by "
-        f"{100 * gap:.1f} points: {images} of {num_val} validation pictures.{caution}"
     )
 
 

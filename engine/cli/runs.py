@@ -11,6 +11,8 @@ from engine.cli.follow import follow
 from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
+from engine.insight.experiment import pairs_of, ways_of
+from engine.insight.verdicts import cautions, verdict
 from engine.runs.queue import resume as resume_run
 from engine.runs.queue import retry, tend
 from engine.runs.store import Store
@@ -116,10 +118,21 @@ def compare(
     reports = [report(store, store.run(run)) for run in runs]
     settings = compare_settings([one.run for one in reports])
     warnings = fairness_warnings(reports)
+    ways = ways_of(reports)
+    pairs = pairs_of(ways)
     if json_output:
         differing = {row.name: list(row.values) for row in settings if row.differs}
         documents = [one.to_dict() for one in reports]
-        print_json({"runs": documents, "differing_settings": differing, "warnings": warnings})
+        print_json(
+            {
+                "runs": documents,
+                "differing_settings": differing,
+                "warnings": warnings,
+                "ways": [way.to_dict() for way in ways],
+                "pairs": [pair.to_dict() | {"verdict": verdict(pair)} for pair in pairs],
+                "cautions": cautions(ways),
+            }
+        )
         return
     for warning in warnings:
         console.print(warning, style="yellow")
@@ -135,6 +148,8 @@ def compare(
         if row.differs:
             table.add_row(row.name, *(str(value) for value in row.values))
     console.print(table)
+    for sentence in (*(verdict(pair) for pair in pairs), *cautions(ways)):
+        console.print(sentence, highlight=False, markup=False)
 
 
 @app.command()

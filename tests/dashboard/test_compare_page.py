@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pandas import DataFrame
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dashboard.runs import colour_of, label_of
@@ -34,7 +36,13 @@ def results(page: AppTest) -> DataFrame:
 
 def settings(page: AppTest) -> DataFrame:
     """Returns the table of settings, by setting."""
-    table: DataFrame = page.dataframe[1].value.set_index("setting")
+    table: DataFrame = page.dataframe[-1].value.set_index("setting")
+    return table
+
+
+def estimates(page: AppTest) -> DataFrame:
+    """Returns the table of numbers with their intervals."""
+    table: DataFrame = page.dataframe[1].value
     return table
 
 
@@ -53,27 +61,111 @@ def test_without_runs_it_says_where_to_start(store: Store) -> None:
     assert not page.dataframe
 
 
-def test_the_verdict_says_who_is_ahead_and_on_how_many_pictures(store: Store) -> None:
+def test_the_verdict_says_who_is_better_and_how_sure_that_is(store: Store) -> None:
     frozen, full = finished_pair(store, frozen=(0.5, 0.6), full=(0.4, 0.9))
-    verdict = (
-        f"**{label_of(full)}** is ahead of **{label_of(frozen)}** by 30.0 points: "
-        f"18 of {NUM_VAL} validation pictures."
-    )
-    assert verdict in text_of(open_page("compare")).splitlines()
+    page = open_page("compare")
+    written = text_of(page)
+    assert (
+        f"**{label_of(full)}** is better than **{label_of(frozen)}** on {NUM_VAL} images: by 30.0 "
+        "points (between 18.3 to 41.7). The one alone gets 18 right, the other alone 0. Chance "
+        "alone does that less than once in 10,000."
+    ) in written
+    assert "one seed each, so what is compared are these very models" in written
+    shown = estimates(page)
+    assert list(shown["accuracy"]) == ["60.0 % (47.4 to 71.4)", "90.0 % (79.9 to 95.3)"]
+    assert list(shown["seeds"]) == [1, 1]
 
 
-def test_a_small_lead_may_be_chance(store: Store) -> None:
+def test_a_small_lead_may_be_chance_and_more_images_would_tell(store: Store) -> None:
     finished_pair(store, frozen=(0.7,), full=(0.75,))
-    assert "3 of 60 validation pictures. With so few pictures that may be chance." in text_of(
-        open_page("compare")
-    )
+    written = text_of(open_page("compare"))
+    assert "cannot be told apart on 60 images" in written
+    assert "leads by 5.0 points" in written
+    assert "more validation images would tell" in written
 
 
 def test_a_draw_is_called_one(store: Store) -> None:
     finished_pair(store, frozen=(0.7,), full=(0.7,))
     written = text_of(open_page("compare"))
-    assert f"get equally many of the {NUM_VAL} validation pictures right" in written
-    assert "ahead" not in written
+    assert "they get equally many right" in written
+    assert "is better than" not in written
+
+
+def groups_of(page: AppTest) -> Any:
+    return next(one for one in page.segmented_control if one.label == "Images that")
+
+
+def test_the_gallery_begins_with_what_only_one_run_gets_right(store: Store) -> None:
+    frozen, full = finished_pair(store, frozen=(0.5, 0.6), full=(0.4, 0.9))
+    page = open_page("compare")
+    shown = groups_of(page)
+    assert shown.value == "second"
+    assert list(shown.options) == [
+        "both get right · 36",
+        f"only Frozen {frozen.id[:4]} gets right · 0",
+        f"only Full {full.id[:4]} gets right · 18",
+        "neither gets right · 6",
+        f"Frozen {frozen.id[:4]} gets wrong · 24",
+        f"Full {full.id[:4]} gets wrong · 6",
+    ]
+    written = text_of(page)
+    assert written.count(f":material/check: Full {full.id[:4]}") == 12
+    assert f":material/close: Frozen {frozen.id[:4]}" in written
+    assert "12 of these images cannot be read here" in written
+
+
+def test_images_outside_the_roots_are_not_shown(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, full = finished_pair(store, frozen=(0.5, 0.6), full=(0.4, 0.9))
+    for run_id in (frozen.id, full.id):
+        file = run_folder(run_id) / "manifest.json"
+        manifest = json.loads(file.read_text())
+        for place, item in enumerate(manifest["val"]):
+            picture = tmp_path / "photos" / f"{place}.png"
+            picture.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8)).save(picture)
+            item["path"] = str(picture)
+        file.write_text(json.dumps(manifest))
+    assert len(open_page("compare").get("image")) == 12
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("THAW_ROOTS", str(elsewhere))
+    page = open_page("compare")
+    assert not page.get("image")
+    assert "12 of these images cannot be read here" in text_of(page)
+
+
+def test_another_group_and_the_next_page_of_images(store: Store) -> None:
+    finished_pair(store, frozen=(0.5, 0.6), full=(0.4, 0.9))
+    page = open_page("compare")
+    groups_of(page).set_value("both")
+    run(page)
+    assert "Page of 3" in [one.label for one in page.number_input]
+    first = text_of(page)
+    assert first.count(":material/check: Full") == 12
+    next(one for one in page.number_input if one.label == "Page of 3").set_value(3)
+    run(page)
+    assert text_of(page).count(":material/check: Full") == 12
+    captions = [one.value for one in page.caption if ":material/check: Full" in one.value]
+    assert len(captions) == 12
+
+
+def test_seeds_of_one_way_are_one_row_and_pairs_are_listed(store: Store) -> None:
+    runs = [
+        finish(store, add_run(store, strategy, seed=seed), (accuracy + seed / 60,))
+        for strategy, accuracy in (("frozen", 0.5), ("full", 0.8), ("partial", 0.6))
+        for seed in range(2)
+    ]
+    page = open_page("compare", [one.id for one in runs])
+    shown = estimates(page)
+    assert list(shown["way of training"]) == ["Frozen", "Full", "Partial"]
+    assert list(shown["seeds"]) == [2, 2, 2]
+    assert "over 2 seeds each" in text_of(page)
+    assert f"only Full {runs[2].id[:4]} gets right" in " ".join(groups_of(page).options)
+    pairs = page.dataframe[2].value
+    assert len(pairs) == 3
+    assert set(pairs["told apart"]) == {"yes"}
 
 
 def test_the_table_has_both_runs(store: Store) -> None:
@@ -261,7 +353,7 @@ def test_many_runs_can_be_compared(store: Store) -> None:
     page = open_page("compare", [one.id for one in runs])
     assert len(results(page)) == 5
     assert list(settings(page).index[:1]) == ["Seed"]
-    assert "**" + label_of(runs[4]) + "** is ahead of **" + label_of(runs[3]) in text_of(page)
+    assert list(estimates(page)["seeds"]) == [5]
 
 
 def test_a_run_whose_folder_was_removed_still_has_its_curves(store: Store) -> None:

@@ -228,6 +228,15 @@ def test_compare_names_what_differs(home: Path, frozen: Any, full: Any) -> None:
     )
     assert [run["run_id"] for run in compared["runs"]] == [frozen["run_id"], full["run_id"]]
     assert compared["differing_settings"]["strategy.name"] == ["frozen", "full"]
+    assert [way["runs"] for way in compared["ways"]] == [[frozen["run_id"]], [full["run_id"]]]
+    accuracy = compared["ways"][0]["accuracy"]
+    assert accuracy["value"] == pytest.approx(frozen["best_val_accuracy"], abs=1e-6)
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    [pair] = compared["pairs"]
+    assert pair["images"] == frozen["val_images"]
+    assert pair["method"] == "McNemar"
+    assert f"{pair['images']} images" in pair["verdict"]
+    assert "one seed each" in compared["cautions"][0]
     assert set(compared["differing_settings"]) == {
         "strategy.name",
         "optimiser.lr",

@@ -122,12 +122,10 @@ class StoredEvents(StoreBase):
                 connection.execute(back.values(status="running", reason="", ended_at=None))
                 told: dict[str, Value] = {"status": "running", "reason": "It was heard of again."}
                 self._append(connection, run_id, [(time.time(), "status", 0, 0, told)])
-            elif row.status not in ACTIVE:
-                return "stop"
             if not (again and new_events and _has(connection, run_id, new_events[0])):
                 self._append(connection, run_id, new_events)
             connection.execute(update(runs).where(this_run).values(beat_at=time.time()))
-        if row.stop_requested:
+        if row.stop_requested or row.status not in (*ACTIVE, "interrupted"):
             return "stop"
         return "pause" if row.status == "pausing" else ""
 

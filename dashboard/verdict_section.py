@@ -1,0 +1,122 @@
+"""Which runs are better than which, what may be chance, and the numbers that this rests on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.runs import duration, label_of, plain
+from engine.insight.compare import RunReport
+from engine.insight.experiment import Pair, Way, pairs_of, ways_of
+from engine.insight.intervals import Estimate
+from engine.insight.verdicts import cautions, verdict
+
+ESTIMATES_HELP = (
+    "What other images, and other seeds where there are several, would give in 95 of 100 cases."
+)
+
+
+def compared(reports: Sequence[RunReport]) -> tuple[list[Way], list[Pair]]:
+    """Returns the ways in which runs were trained, as far as they were judged, and the pairs."""
+    ways = [way for way in ways_of(reports) if way.samples]
+    return ways, pairs_of(ways)
+
+
+def verdict_section(ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
+    """Says which of the two best ways is better, and whether that may be chance."""
+    if not pairs:
+        return
+    ranked = sorted(ways, key=lambda way: -(way.accuracy.value if way.accuracy else 0.0))
+    leading = [pair for pair in pairs if _is_of(pair, ranked[:2])] or pairs[:1]
+    st.markdown(verdict(leading[0], _name))
+
+
+def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
+    """Shows how sure the numbers of each way are, and every two ways held against each other.
+
+    Args:
+        page: prefix of the state keys.
+        ways: of training.
+        pairs: of them.
+    """
+    if not ways:
+        return
+    st.subheader("How sure these numbers are", anchor=False, help=ESTIMATES_HELP)
+    for caution in cautions(ways, _name):
+        st.caption(caution)
+    st.dataframe(_estimates(ways), hide_index=True, key=f"{page}.estimates")
+    if len(pairs) > 1:
+        with st.expander(f"All {len(pairs)} pairs", icon=":material/balance:"):
+            st.caption(
+                "*Chance* is how often a difference as large would come about where there is none; "
+                "it allows for the number of pairs (Holm)."
+            )
+            st.dataframe(_pairs(pairs), hide_index=True, key=f"{page}.pairs")
+
+
+def _is_of(pair: Pair, ways: Sequence[Way]) -> bool:
+    return {id(pair.first), id(pair.second)} == {id(way) for way in ways}
+
+
+def _title(way: Way) -> str:
+    return label_of(way.reports[0].run) if len(way.reports) == 1 else way.label
+
+
+def _name(way: Way) -> str:
+    return f"**{plain(_title(way))}**"
+
+
+def _estimates(ways: Sequence[Way]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "way of training": _title(way),
+                "seeds": len(way.seeds),
+                "accuracy": _percent(way.accuracy),
+                "macro F1": _percent(way.f1),
+                "calibration error": _percent(way.calibration_error),
+                "time": _time(way.seconds, len(way.reports)),
+            }
+            for way in ways
+        ]
+    )
+
+
+def _percent(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "–"
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _time(seconds: Estimate | None, num_runs: int) -> str:
+    if seconds is None or num_runs == 1:
+        return duration(None if seconds is None else seconds.value)
+    low, high = duration(max(0.0, seconds.low)), duration(seconds.high)
+    return f"{duration(seconds.value)} ({low} to {high})"
+
+
+def _pairs(pairs: Sequence[Pair]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = [
+        {
+            "better": _title(pair.first),
+            "than": _title(pair.second),
+            "by": _points(pair.difference.estimate),
+            "chance": f"{pair.adjusted_p:.2g}",
+            "told apart": "yes" if pair.is_real else "no",
+            "images that would tell": _to_tell(pair),
+        }
+        for pair in sorted(pairs, key=lambda pair: pair.adjusted_p)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _points(estimate: Estimate) -> str:
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:.1f} points ({low:.1f} to {high:.1f})"
+
+
+def _to_tell(pair: Pair) -> str:
+    needed = pair.difference.images_to_tell
+    return "–" if needed is None else f"{needed:,}"

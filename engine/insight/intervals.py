@@ -1,0 +1,124 @@
+"""How sure a number is that was measured on a sample of images. No torch here.
+
+Shapes: N images, K classes, S seeds.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+LEVEL = 0.95
+NUM_RESAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the interval that holds its true value in 95 of 100 cases."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Returns it as plain data."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+def accuracy_estimate(right_N: NDArray[np.bool_]) -> Estimate:
+    """Returns the accuracy (fraction) of one model, for all images that these are a sample of.
+
+    Source: Wilson 1927 (score interval).
+    """
+    right, num = int(right_N.sum()), len(right_N)
+    interval = stats.binomtest(right, num).proportion_ci(LEVEL, method="wilson")
+    return Estimate(right / num, float(interval.low), float(interval.high))
+
+
+def mean_accuracy_estimate(right_SN: NDArray[np.bool_]) -> Estimate:
+    """Returns the mean accuracy (fraction) over seeds, for other images and other seeds.
+
+    Both are samples: the images of all that there could be, the seeds of all ways in which chance
+    could fall while training. With one seed only the images are known to vary.
+    """
+    if len(right_SN) == 1:
+        return accuracy_estimate(right_SN[0])
+    accuracy_S = right_SN.mean(axis=1)
+    parts = [
+        Part(float(right_SN.mean(axis=0).var(ddof=1)) / right_SN.shape[1], right_SN.shape[1] - 1),
+        Part(float(accuracy_S.var(ddof=1)) / len(accuracy_S), len(accuracy_S) - 1),
+    ]
+    mean = float(accuracy_S.mean())
+    half = half_width(parts)
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the variance of an estimate, and the degrees of freedom that it is known with."""
+
+    variance: float
+    freedom: int
+
+
+def half_width(parts: Sequence[Part], level: float = LEVEL) -> float:
+    """Returns half the width of an interval of Student's t.
+
+    Source: Satterthwaite 1946 (for the degrees of freedom of a sum).
+    """
+    total, freedom = total_variance(parts)
+    if total == 0.0:
+        return 0.0
+    return float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(total)
+
+
+def total_variance(parts: Sequence[Part]) -> tuple[float, float]:
+    """Returns the sum of variances, and the degrees of freedom that it is known with."""
+    total = float(sum(part.variance for part in parts))
+    if total == 0.0:
+        return 0.0, float(max(part.freedom for part in parts))
+    return total, total**2 / sum(part.variance**2 / part.freedom for part in parts)
+
+
+def mean_estimate(values: Sequence[float]) -> Estimate | None:
+    """Returns the mean of samples with Student's interval; of one sample it is that alone."""
+    if not values:
+        return None
+    mean = float(np.mean(values))
+    half = 0.0
+    if len(values) > 1:
+        half = half_width([Part(float(np.var(values, ddof=1)) / len(values), len(values) - 1)])
+    return Estimate(mean, mean - half, mean + half)
+
+
+def estimate_over_seeds(
+    statistics: Sequence[Callable[[NDArray[np.intp]], float]], num: int, seed: int = 0
+) -> Estimate:
+    """Returns the mean of a statistic (0 to 1) over seeds, for other images and other seeds.
+
+    How it varies with the images is found by drawing them anew many times. The interval lies about
+    the value itself, since some statistics, as the calibration error, are larger by construction
+    where images come twice.
+
+    Args:
+        statistics: one a seed, of the images with the given positions, some more than once.
+        num: images.
+        seed: of the drawing.
+
+    Source: Efron 1979 (bootstrap, standard error).
+    """
+    drawn = np.random.default_rng(seed)
+    every = np.arange(num)
+    value_S = [statistic(every) for statistic in statistics]
+    means = []
+    for _ in range(NUM_RESAMPLES):
+        places = drawn.integers(0, num, num)
+        means.append(float(np.mean([statistic(places) for statistic in statistics])))
+    parts = [Part(float(np.var(means, ddof=1)), max(1, num - 1))]
+    if len(value_S) > 1:
+        parts.append(Part(float(np.var(value_S, ddof=1)) / len(value_S), len(value_S) - 1))
+    mean, half = float(np.mean(value_S)), half_width(parts)
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))
