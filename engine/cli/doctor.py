@@ -11,7 +11,7 @@ from rich.text import Text
 
 from engine import __version__
 from engine.cli.app import JSON_HELP, app, console, print_json
-from engine.doctor.checks import all_checks
+from engine.doctor.checks import all_checks, import_checks
 from engine.doctor.examine import examine, repair
 from engine.doctor.finding import Named, Verdict
 
@@ -36,6 +36,7 @@ def doctor(
 
     Example: `thaw doctor`
     """
+    import_checks()
     checks = all_checks(port)
     found = examine(checks)
     mended: list[str] = []

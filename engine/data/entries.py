@@ -100,11 +100,11 @@ def _of_zip(file: IO[bytes], name: str) -> Iterator[Entry]:
 class Sparing:
     """A file of which not much is read at once."""
 
-    def __init__(self, file: IO[bytes], most: int = MOST_LIST_BYTES):
+    def __init__(self, file: IO[bytes], most: int | None = None):
         """Takes a file that can be sought in, and the most bytes that are read of it at once."""
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self._file = file
-        self._most = most
+        self._most = MOST_LIST_BYTES if most is None else most
 
     def read(self, num_bytes: int = -1) -> bytes:
         """Returns the next bytes."""

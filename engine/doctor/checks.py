@@ -1,5 +1,6 @@
 """All checks, in the order in which they are told."""
 
+import contextlib
 import importlib
 from functools import partial
 
@@ -51,6 +52,16 @@ def all_checks(port_number: int) -> dict[str, Check]:
     }
     checks["port"] = partial(_check, "ports", "port", port_number)
     return checks
+
+
+def import_checks() -> None:
+    """Imports what the checks are made of; in many threads at once imports wait for each other.
+
+    What cannot be imported is told by its own check.
+    """
+    for module in dict.fromkeys((*(module for _, module, _ in CHECKS), "ports")):
+        with contextlib.suppress(Exception):
+            importlib.import_module(f"engine.doctor.{module}")
 
 
 def _check(module: str, function: str, *arguments: object) -> Finding:

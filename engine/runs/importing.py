@@ -22,10 +22,11 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.data.entry_names import shown_name
-from engine.errors import RunFileError, SpecError, ThawError
+from engine.errors import RunFileError, SpecError, StoreError, ThawError
 from engine.home import run_folder, thaw_home
 from engine.runs.exporting import IMPORTED, described
 from engine.runs.foreign_events import event_lines
+from engine.runs.ids import new_id
 from engine.runs.plain import printable
 from engine.runs.run_file import CHECKPOINT, RunDocument, member_kind
 from engine.runs.store import Run, Store
@@ -123,7 +124,7 @@ def _settle(store: Store, parts: Parts) -> Imported:
     document = parts.document
     run_id = document.run.id
     while is_taken(store, run_id) or run_folder(run_id).exists():
-        run_id = secrets.token_hex(4)
+        run_id = new_id()
     target = run_folder(run_id)
     summary = _summary(document, target)
     _make_own(parts.folder, run_id, target)
@@ -219,8 +220,9 @@ def _sentences(name: str) -> Iterator[None]:
             f"{name} is no file of a run, or is damaged ({_reason(error)}); export the run again "
             "with: thaw export."
         ) from error
-    except (OSError, SQLAlchemyError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
+    except (OSError, SQLAlchemyError, StoreError) as error:
+        cause = error.__cause__ if isinstance(error, StoreError) and error.__cause__ else error
+        reason = getattr(cause, "strerror", None) or getattr(cause, "orig", None) or cause
         raise RunFileError(
             f"{name} cannot be brought in ({printable(str(reason))}); check the file and the room "
             "on the disk."

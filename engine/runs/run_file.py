@@ -137,7 +137,7 @@ class Summary(BaseModel):
 class RunRow(_Strict):
     """A run as it is in the store, without what is of the machine that it ran on."""
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    id: Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{16})$")]
     name: Annotated[Text, Field(min_length=1, max_length=10_000)]
     status: Annotated[str, AfterValidator(_an_end)]
     reason: Annotated[Text, Field(max_length=100_000)]

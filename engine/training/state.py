@@ -91,8 +91,7 @@ class StateKeeper:
             "values": state.values,
         }
         header["digest"] = _digest(tensors, header)
-        within = f"-{state.steps:06d}" if "within" in state.values else ""
-        file = self.folder / f"state-{state.epoch:06d}{within}.safetensors"
+        file = self.folder / _file_name(state)
         with replacing(file) as part:
             save_file(tensors, part, {HEADER_KEY: json.dumps(header)})
         for old in state_files(self.folder)[KEPT:]:
@@ -106,10 +105,22 @@ class StateKeeper:
             seconds=time.monotonic() - started,
         )
 
+    def forget_newer(self, state: State | None) -> None:
+        """Removes what is newer than a state, or all where there is none: it cannot be read."""
+        for file in state_files(self.folder):
+            if state is not None and file.name == _file_name(state):
+                return
+            file.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Removes all states: the run needs none any more."""
         for file in state_files(self.folder):
             file.unlink(missing_ok=True)
+
+
+def _file_name(state: State) -> str:
+    within = f"-{state.steps:06d}" if "within" in state.values else ""
+    return f"state-{state.epoch:06d}{within}.safetensors"
 
 
 def reason_of(error: Exception) -> str:

@@ -135,6 +135,9 @@ def _set_up_or_resume(
     at_once = BATCH_SIZE if state is None else features_at_once(state)
     session = set_up(spec, folder, reporter, started, manifest=manifest, features_at_once=at_once)
     session.keeper = StateKeeper(folder)
+    if damaged:
+        # Else it would be taken for newer than what is about to be written.
+        session.keeper.forget_newer(state)
     if state is not None:
         restore(session, state)
     step = _steps_before(session, session.resumed_after + 1)

@@ -134,7 +134,7 @@ def test_the_runs_page_shows_it_for_a_run_that_is_ticked(made: Run) -> None:
     write(made, 1)
     page = open_page("runs")
     assert "Log" not in {one.label for one in page.expander}
-    page.session_state[f"runs.table.{made.id}"] = {
+    page.session_state[f"runs.table.{made.id[:8]}"] = {
         "selection": {"rows": [0], "columns": [], "cells": []}
     }
     page.session_state["runs.log"] = True

@@ -54,10 +54,10 @@ def train_all(photos: Path) -> None:
 def _ending(name: str) -> Iterator[None]:
     """Ends a run in its second epoch as its name says, with a state of each epoch before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "host_name", lambda: HOST)
+        patch.setattr(worker, "machine_name", lambda: HOST)
         patch.setattr(state, "LEAST_SECONDS", 0.0)
         patch.setattr(state, "MOST_SHARE", 1e9)
-        real = trainer._keep_state
+        real = trainer.keep_state
 
         def keep(session: Session) -> None:
             real(session)
@@ -66,7 +66,7 @@ def _ending(name: str) -> Iterator[None]:
             if session.epoch == EPOCH_OF_END and name == "failed":
                 raise RuntimeError("no luck")
 
-        patch.setattr(trainer, "_keep_state", keep)
+        patch.setattr(trainer, "keep_state", keep)
         yield
 
 

@@ -40,7 +40,7 @@ from engine.doctor.examine import examine, repair
 from engine.doctor.finding import Finding, Named, fault, ok
 from engine.doctor.torch_probe import forget, probe
 from engine.home import run_folder
-from engine.runs.process import host_name
+from engine.runs.process import machine_name
 from engine.runs.queue import LOCK_FILE
 from engine.runs.store import Run, Store
 from engine.runs.tables import SCHEMA_VERSION
@@ -481,8 +481,8 @@ def test_a_run_whose_process_is_gone_is_found_and_mended(store: Store, run: Run)
     assert processes.dead_runs().verdict == "ok"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    store.claim_next(1, host_name())
-    store.set_process(run.id, host_name(), gone.pid, time.time())
+    store.claim_next(1, machine_name())
+    store.set_process(run.id, machine_name(), gone.pid, time.time())
     found = processes.dead_runs()
     assert found.verdict == "fault"
     assert run.id in found.found
@@ -531,7 +531,7 @@ def test_runs_from_the_future(
 
 def test_folders_without_a_run_and_runs_without_a_folder(store: Store, run: Run) -> None:
     assert leftovers.run_folders().verdict == "ok"
-    store.claim_next(1, host_name())
+    store.claim_next(1, machine_name())
     assert run.id in leftovers.run_folders().facts["without_a_folder"]
     run_folder(run.id).mkdir(parents=True)
     assert leftovers.run_folders().verdict == "ok"
@@ -815,9 +815,9 @@ def test_mend_marks_the_dead_and_starts_what_waits(store: Store, thaw_home: Path
     dead, waiting = store.add_runs([("A", spec()), ("B", spec())])
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    first = store.claim_next(1, host_name())
+    first = store.claim_next(1, machine_name())
     assert first is not None
-    store.set_process(first[0], host_name(), gone.pid, time.time())
+    store.set_process(first[0], machine_name(), gone.pid, time.time())
     done = doctor("--mend")
     assert f"Mended: Run {first[0]} was marked as interrupted." in done.stdout
     assert "Mended: The process that starts waiting runs was started." in done.stdout

@@ -287,7 +287,7 @@ INFINITE, NOT_A_NUMBER = float("inf"), float("nan")
 FALSE_ROWS = [
     *[("run.status", status) for status in ("running", "queued", "stopping", "great", None)],
     *[("run.created_at", time) for time in (NOT_A_NUMBER, INFINITE, 1e18, -1, "now", None)],
-    *[("run.id", run_id) for run_id in ("../../x", "", "0" * 16, "ABCDEF01", 12345678)],
+    *[("run.id", run_id) for run_id in ("../../x", "", "0" * 17, "ABCDEF01", 12345678)],
     *[("run.group", group) for group in ("' or 1", "", "g" * 9)],
     ("run.ended_at", 1e300),
     ("run.name", ""),

@@ -37,7 +37,7 @@ def test_what_lists_show_names_the_run(
     store = Store()
     spec = tiny_spec(tmp_path_factory.mktemp("images"))
     drawn = iter(["group", "01234567", "0123456789abcdef", "0123456789abcd00"])
-    monkeypatch.setattr("engine.runs.store.new_id", lambda: next(drawn))
+    monkeypatch.setattr("engine.runs.store.queue.new_id", lambda: next(drawn))
     runs = store.add_runs([("a", spec), ("b", spec), ("c", spec)])
     for run_id, shown in store.short_ids().items():
         assert store.run(shown).id == store.run(run_id).id == run_id

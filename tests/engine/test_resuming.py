@@ -236,7 +236,9 @@ def test_a_stopped_run_goes_on_from_the_command_line(tiny_folder: Path) -> None:
     assert not store.run(run.id).stop_requested
 
 
-def test_a_run_is_tried_again_and_another_starts_from_its_settings(tiny_folder: Path) -> None:
+def test_a_run_is_tried_again_and_another_starts_from_its_settings(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     store = Store()
     first = trained(store, tiny_spec(tiny_folder, {"training.epochs": 1, "seed": 7}))
     again = document(thaw("retry", first.id, "--json"))
@@ -252,7 +254,7 @@ def test_a_run_is_tried_again_and_another_starts_from_its_settings(tiny_folder: 
         if value != first.spec.flat()[name]
     }
     assert differing == {"training.epochs": 2, "model.dropout": 0.1}
-    file = tiny_folder / "spec.json"
+    file = tmp_path / "spec.json"
     file.write_text(first.spec_json)
     told = refusal(thaw("train", "--from", first.id, "--spec", str(file)))
     assert "give --from or --spec" in told

@@ -3,6 +3,7 @@
 Each works until it is told to end, and then puts what it saw on a queue.
 """
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event, Semaphore
 from typing import Any, NamedTuple, TypeVar
 
+from engine.events import Wish
+from engine.runs.process import machine_name, process_started
 from engine.runs.store import Store
 from engine.runs.writer import EventWriter
 
@@ -70,7 +73,7 @@ class TimedStore(Store):
 
     seen: Seen
 
-    def append(self, *arguments: Any, **more: Any) -> bool:
+    def append(self, *arguments: Any, **more: Any) -> Wish:
         """Appends events."""
         return self.seen.timed(super().append, *arguments, **more)
 
@@ -79,6 +82,7 @@ def write(run_id: str, events_a_second: float, signals: Signals) -> None:
     """A run that tells of a step many times a second, and of an epoch after each 100."""
 
     def work(store: TimedStore, seen: Seen) -> None:
+        store.set_process(run_id, machine_name(), os.getpid(), process_started(os.getpid()) or 0.0)
         writer = EventWriter(store, run_id)
         began = time.perf_counter()
         while not signals.end.is_set():

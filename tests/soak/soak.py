@@ -1,7 +1,6 @@
 """Lets them all loose on one store, and says what became of it."""
 
 import multiprocessing
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 
 from engine.home import thaw_home
-from engine.runs.process import machine_name, process_started
 from engine.runs.store import Run, Store
 from engine.runs.tables import events
 from engine.spec import RunSpec
@@ -89,8 +87,6 @@ def _add(store: Store) -> Run:
     for one in ended:
         store.set_status(one.id, "finished", summary={"best_val_accuracy": 0.9})
     store.set_status(run.id, "running")
-    started = process_started(os.getpid())
-    store.set_process(run.id, machine_name(), os.getpid(), started or 0.0)
     return run
 
 
