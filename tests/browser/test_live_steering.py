@@ -173,7 +173,7 @@ def test_a_click_asks_the_run_and_the_event_says_that_it_was_done(
     rates = dict.fromkeys(STAGES[:-1], 1e-3)
     store.append(run.id, [act_event(3, 46, FREEZE_TOP), phase_event(run, 3, 45, rates)])
     expect(top).to_contain_text("frozen")
-    expect(page.locator(".thaw-act")).to_have_text("epoch 3: top frozen")
+    expect(page.locator(".thaw-act:not(.thaw-befell)")).to_have_text("epoch 3: top frozen")
     for chart in CHARTS:
         mark = wait_for_trace(page, chart, "steered")
         assert mark["line"]["color"] == wait_for_trace(page, "loss", "train")["line"]["color"]
@@ -314,6 +314,6 @@ def test_acts_of_a_run_that_has_ended_are_on_its_charts(page: Page, store: Store
     for chart in CHARTS:
         mark = wait_for_trace(page, chart, "steered")
         assert set(mark["x"]) == {6 / STEPS, 31 / STEPS}
-    expect(page.locator(".thaw-act")).to_have_text("epoch 2: top set free")
-    title = page.locator(".thaw-act").get_attribute("title")
+    expect(page.locator(".thaw-act:not(.thaw-befell)")).to_have_text("epoch 2: top set free")
+    title = page.locator(".thaw-act:not(.thaw-befell)").get_attribute("title")
     assert title == "epoch 1: top frozen\nepoch 2: top set free"

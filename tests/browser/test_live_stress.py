@@ -143,7 +143,7 @@ def test_zoom_and_hidden_lines_survive_a_thousand_updates(
         assert points(page, run, "val", chart) == [1, 2]
     legend(page, "validation").click()
     page.wait_for_function(
-        "document.querySelector('[data-chart=loss]').data.every((it) => it.visible)"
+        "() => document.querySelector('[data-chart=loss]').data.every((it) => it.visible)"
     )
     assert ranges(page, "loss") == zoomed
     page.locator("[data-chart=loss] .nsewdrag").first.dblclick()

@@ -55,7 +55,7 @@ def test_page_fits_and_stays_local(
 def test_live_charts_follow_a_change_of_theme(browser: Browser, dashboard: Dashboard) -> None:
     page = open_page(browser, f"{dashboard.url}/live")
     ink = "() => document.querySelector('.thaw-plot')?.layout?.font?.color"
-    page.wait_for_function(f"({ink})() === 'rgb(28, 36, 48)'")
+    page.wait_for_function(f"() => ({ink})() === 'rgb(28, 36, 48)'")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"({ink})() === 'rgb(232, 237, 244)'", timeout=10_000)
+    page.wait_for_function(f"() => ({ink})() === 'rgb(232, 237, 244)'", timeout=10_000)
     page.context.close()

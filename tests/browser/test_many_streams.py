@@ -175,7 +175,7 @@ def test_streams_that_break_and_come_back_lose_and_double_nothing(
     async def break_off(listeners: list[Listener], writing: Awaitable[None]) -> None:
         written = asyncio.ensure_future(writing)
         turn = 0
-        while not written.done():
+        while not written.done() or turn < 2 * len(listeners):
             await asyncio.sleep(0.1)
             listeners[turn % len(listeners)].drop()
             turn += 1
