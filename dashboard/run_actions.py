@@ -53,6 +53,7 @@ def _changes(page: str, chosen: Sequence[Run]) -> None:
     _button(page, "Stop", "stop", active, store().request_stop)
     _button(page, "Pause", "pause", pausable, store().request_pause)
     _button(page, "Start next", "vertical_align_top", waiting, store().put_first)
+    _button(page, "Start last", "vertical_align_bottom", waiting, store().put_last)
     _button(page, "Resume", "resume", resumable, lambda run_id: resume(store(), run_id))
     _button(page, "Try again", "refresh", again, _retry)
     _button(page, "Star", "star", unstarred, lambda one: store().mark(one, starred=True))

@@ -98,15 +98,22 @@ def _fits(run: Run, words: str, tags: Sequence[str]) -> bool:
     return all(word in text for word in words.split()) and set(tags) <= set(run.tags)
 
 
+def _status(run: Run, order: Sequence[str]) -> str:
+    """Returns how a run stands; of one that waits, when its turn is."""
+    if run.id not in order:
+        return run.status
+    return f"{run.status}, {order.index(run.id) + 1} of {len(order)}"
+
+
 def _table(runs: Sequence[Run]) -> list[Run]:
     """Shows the runs; returns those that are ticked."""
-    short = store().short_ids()
+    short, order = store().short_ids(), store().queue_order()
     ids = [short.get(run.id, run.id) for run in runs]
     table = pd.DataFrame(
         {
             "": ["★" if run.starred else "" for run in runs],
             "name": [run.name for run in runs],
-            "status": [run.status for run in runs],
+            "status": [_status(run, order) for run in runs],
             "best": [percent(run.summary.get("best_val_accuracy")) for run in runs],
             "time": [duration(run.summary.get("seconds")) for run in runs],
             "strategy": [STRATEGIES[run.spec.strategy.name].label for run in runs],

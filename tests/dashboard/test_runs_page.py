@@ -81,6 +81,7 @@ def test_all_runs_are_listed_the_newest_first(three: list[Run]) -> None:
         (
             "Waiting",
             {"Compare", "Show the curves", "Use its settings", "Stop", "Pause", "Start next"}
+            | {"Start last"}
             | {"Star"},
         ),
     ],
@@ -151,7 +152,13 @@ def test_waiting_runs_are_reordered_stopped_and_resumed(
 ) -> None:
     later = add_run(store)
     store.mark(later.id, name="Later")
-    page = click(tick(open_page("runs"), "Later"), "Start next")
+    page = open_page("runs")
+    assert list(page.dataframe[0].value["status"][:2]) == ["queued, 2 of 2", "queued, 1 of 2"]
+    click(tick(page, "Later"), "Start next")
+    assert list(page.dataframe[0].value["status"][:2]) == ["queued, 1 of 2", "queued, 2 of 2"]
+    click(tick(page, "Later"), "Start last")
+    assert store.queue_order() == [three[0].id, later.id]
+    click(tick(page, "Later"), "Start next")
     claimed = store.claim_next(9, "here")
     assert claimed is not None
     assert claimed[0] == later.id

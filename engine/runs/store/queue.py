@@ -4,8 +4,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 
 from engine.events import WORKING
 from engine.logs import note
@@ -77,6 +78,10 @@ class StoredQueue(StoredEvents):
             )
         return bool(done.rowcount)
 
+    def queue_order(self) -> list[str]:
+        """Returns the ids of the runs that wait, the next to start first."""
+        return [row.id for row in self._read(_waiting(select(runs.c.id)))]
+
     def claim_next(self, num_slots: int, host: str) -> tuple[str, int] | None:
         """Takes the run that is next, where a slot is free, and marks it as running.
 
@@ -93,12 +98,7 @@ class StoredQueue(StoredEvents):
             ).all()
             taken = {row.slot for row in working}
             free = [slot for slot in range(num_slots) if slot not in taken]
-            waiting = connection.scalar(
-                select(runs.c.id)
-                .where(runs.c.status == "queued")
-                .order_by(func.coalesce(runs.c.place, runs.c.created_at), runs.c.id)
-                .limit(1)
-            )
+            waiting = connection.scalar(_waiting(select(runs.c.id)).limit(1))
             if not free or len(working) >= num_slots or waiting is None:
                 return None
             now = time.time()
@@ -119,6 +119,12 @@ class StoredQueue(StoredEvents):
         query = select(func.count()).where(or_(runs.c.status.in_(WORKING), ahead))
         with self.engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def _waiting(query: Select[Any]) -> Select[Any]:
+    """Returns a query of runs for those that wait, the next to start first."""
+    in_order = (func.coalesce(runs.c.place, runs.c.created_at), runs.c.id)
+    return query.where(runs.c.status == "queued").order_by(*in_order)
 
 
 def _temperature(spec_json: str) -> str | None:
