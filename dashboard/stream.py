@@ -11,6 +11,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from itertools import takewhile
 from typing import Any
 
 from anyio import to_thread
@@ -28,10 +29,15 @@ from engine.runs.store import Run, Store
 from engine.strategies import STRATEGIES
 
 POLL_SECONDS = 0.05
+# Each look at the store wakes every page. With more pages than this there are fewer looks, so that
+# a crowd does not take from training what it watches.
+PAGES_AT_FULL_PACE = 4
+LONGEST_POLL_SECONDS = 0.25
 TEND_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 10.0
 CHUNK = 1000
 REMEMBERED = 2000
+SHARED_MESSAGES = 100
 SEQ = re.compile(r"[0-9]{1,12}")
 
 log = logging.getLogger("thaw")
@@ -75,6 +81,8 @@ class Hub:
         self._poller: asyncio.Task[None] | None = None
         self._num_pages = 0
         self._asked = 1
+        # What several pages are sent alike, until there is something new.
+        self._messages: dict[tuple[str, int, int, int], str] = {}
         self.closing = False
 
     async def close(self) -> None:
@@ -105,7 +113,7 @@ class Hub:
                 for run_id, cursor in list(cursors.items()):
                     if fresh := await self._after(run_id, cursor):
                         cursors[run_id] = fresh[-1].seq
-                        yield _events_message(fresh)
+                        yield self._message_of(fresh)
                         sent = True
                 if not sent and not await _within_a_while(news):
                     yield ": still here\n\n"
@@ -146,10 +154,27 @@ class Hub:
             return []
         recent = self._recent.get(run_id, ())
         if recent and recent[0].seq <= cursor + 1:
-            return [event for event in recent if event.seq > cursor][:CHUNK]
+            newest_first = takewhile(lambda event: event.seq > cursor, reversed(recent))
+            return list(newest_first)[::-1][:CHUNK]
         return await to_thread.run_sync(self._store.events, run_id, cursor, CHUNK)
 
+    def _message_of(self, fresh: list[MetricEvent]) -> str:
+        """Returns events as a message, which is written once for all who are sent the same."""
+        key = (fresh[0].run_id, fresh[0].seq, fresh[-1].seq, len(fresh))
+        message = self._messages.get(key)
+        if message is None:
+            message = _events_message(fresh)
+            if len(self._messages) < SHARED_MESSAGES:
+                self._messages[key] = message
+        return message
+
+    @property
+    def _poll_seconds(self) -> float:
+        crowd = max(1.0, self._num_pages / PAGES_AT_FULL_PACE)
+        return min(POLL_SECONDS * crowd, LONGEST_POLL_SECONDS)
+
     def _tell(self) -> None:
+        self._messages.clear()
         self._news.set()
         self._news = asyncio.Event()
 
@@ -175,7 +200,7 @@ class Hub:
                 log.warning("The store could not be read: %s", why_away(error))
                 answered = 0
                 await asyncio.sleep(1.0)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
 
     def _tend(self) -> None:
         """Brings the store in line with reality; where it cannot be written it is still read."""

@@ -1,12 +1,13 @@
 """No test of the dashboard starts a process; all of them share the store that the pages read."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Pool, event
+from sqlalchemy import Pool, QueuePool, event
 from streamlit.components.v2 import manifest_scanner
 
 import dashboard.runs
@@ -38,9 +39,18 @@ def _fresh_dashboard(thaw_home: Path) -> Iterator[None]:
     _component.cache_clear()
     yield
     if dashboard.runs.store.cache_info().currsize:
-        dashboard.runs.store().close()
+        _close(dashboard.runs.store())
     dashboard.runs.store.cache_clear()
     _component.cache_clear()
+
+
+def _close(store: Store) -> None:
+    """Closes a store once threads that outlive their page have given back what they read with."""
+    pool = store.engine.pool
+    deadline = time.monotonic() + 10
+    while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    store.close()
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
@@ -356,6 +356,30 @@ def test_pages_that_come_while_a_run_writes_get_all_of_it(monkeypatch: pytest.Mo
     for seqs in asyncio.run(read()):
         assert seqs == upto(seqs[-1], after=seqs[0] - 1)
     store.close()
+
+
+def test_a_crowd_is_told_the_same_and_the_store_is_looked_at_less_often(store: Store) -> None:
+    run = start(store, add_run(store))
+
+    async def read() -> tuple[list[list[int]], list[float]]:
+        hub = Hub(store)
+        async with AsyncExitStack() as stack:
+            pace: list[float] = []
+            readers = []
+            for _ in range(30):
+                stream = await stack.enter_async_context(reading(hub, {run.id: 0}))
+                readers.append(await Reader(stream).has(1))
+                pace.append(hub._poll_seconds)
+            await asyncio.to_thread(append_steps, store, run, 200)
+            await asyncio.gather(*(one.has(store.run(run.id).last_seq) for one in readers))
+            return [one.seqs() for one in readers], pace
+
+    seqs, pace = asyncio.run(read())
+    assert seqs == [upto(store.run(run.id).last_seq)] * 30
+    assert pace[:4] == [dashboard.stream.POLL_SECONDS] * 4
+    assert pace == sorted(pace)
+    assert pace[7] == pytest.approx(2 * pace[0])
+    assert pace[-1] == dashboard.stream.LONGEST_POLL_SECONDS
 
 
 def test_a_slow_page_holds_nobody_back_and_misses_nothing(
