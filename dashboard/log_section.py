@@ -1,6 +1,6 @@
 """What happened in a run, for who asks: its log, what its process printed, and both as files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -99,25 +99,23 @@ def _output(page: str, run_id: str) -> None:
             st.code(printed, language=None, wrap_lines=True)
     with st.container(horizontal=True):
         if existing(run_log(run_id).parts):
-            st.download_button(
-                "Download the log",
-                partial(_whole_log, run_id),
-                file_name=f"thaw-{run_id}-log.jsonl",
-                mime="application/x-ndjson",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"{page}.log.download",
-            )
+            told = f"thaw-{run_id}-log.jsonl"
+            _download(page, "Download the log", partial(_whole_log, run_id), told)
         if printed:
-            st.download_button(
-                "Download what was printed",
-                partial(_whole_output, run_id),
-                file_name=f"thaw-{run_id}-output.txt",
-                mime="text/plain",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"{page}.log.output",
-            )
+            output = f"thaw-{run_id}-output.txt"
+            _download(page, "Download what was printed", partial(_whole_output, run_id), output)
+
+
+def _download(page: str, label: str, whole: Callable[[], str | bytes], name: str) -> None:
+    st.download_button(
+        label,
+        whole,
+        file_name=name,
+        mime="text/plain",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"{page}.log.{label}",
+    )
 
 
 def _whole_log(run_id: str) -> bytes:

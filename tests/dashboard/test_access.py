@@ -180,7 +180,7 @@ def test_the_page_says_where_the_token_is() -> None:
 @pytest.fixture
 def secrets_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The secrets.toml of where Thaw is started, which is to be written."""
-    from streamlit import auth_util
+    from streamlit import auth_util, config
     from streamlit.runtime import secrets
     from streamlit.runtime.secrets import Secrets
 
@@ -191,7 +191,9 @@ def secrets_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fresh = Secrets()
     for module in (auth_util, secrets):
         monkeypatch.setattr(module, "secrets_singleton", fresh)
-    monkeypatch.setattr("streamlit.config.get_option", lambda name: [str(file)])
+    real = config.get_option
+    told = {"secrets.files": [str(file)]}
+    monkeypatch.setattr(config, "get_option", lambda name: told.get(name) or real(name))
     return file
 
 
@@ -241,7 +243,7 @@ def test_a_list_of_people_without_a_sign_in_is_refused(
 def test_half_a_sign_in_is_refused_in_a_sentence(
     secrets: str, told: str, secrets_file: Path
 ) -> None:
-    pytest.importorskip("authlib")
+    pytest.importorskip("authlib", reason="Authlib is not installed: extra `oidc`")
     secrets_file.write_text(f"[auth]\n{secrets}\n")
     with pytest.raises(ServeError, match=told):
         configured_sign_in()

@@ -38,13 +38,17 @@ def made(drawn: np.random.Generator, num: int, shifts: list[float], accuracy: fl
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (5, 0), (9, 3), (40, 61), (7, 7)])
 def test_mcnemar_as_statsmodels_has_it(only_first: int, only_second: int) -> None:
-    contingency = pytest.importorskip("statsmodels.stats.contingency_tables")
+    contingency = pytest.importorskip(
+        "statsmodels.stats.contingency_tables", reason="statsmodels is not installed"
+    )
     theirs = contingency.mcnemar([[10, only_first], [only_second, 3]], exact=True).pvalue
     assert mcnemar(only_first, only_second) == pytest.approx(theirs)
 
 
 def test_holm_as_statsmodels_has_it() -> None:
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    multitest = pytest.importorskip(
+        "statsmodels.stats.multitest", reason="statsmodels is not installed"
+    )
     drawn = np.random.default_rng(0)
     for num in (1, 2, 5, 20):
         p_values = (drawn.random(num) ** 3).tolist()
@@ -55,7 +59,9 @@ def test_holm_as_statsmodels_has_it() -> None:
 
 @pytest.mark.parametrize(("right", "num"), [(0, 20), (20, 20), (73, 97), (1, 2)])
 def test_the_interval_of_one_run_is_wilsons(right: int, num: int) -> None:
-    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    proportion = pytest.importorskip(
+        "statsmodels.stats.proportion", reason="statsmodels is not installed"
+    )
     ours = accuracy_estimate(np.arange(num) < right)
     low, high = proportion.proportion_confint(right, num, method="wilson")
     assert (ours.low, ours.high) == pytest.approx((low, high))
