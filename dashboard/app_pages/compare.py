@@ -1,5 +1,6 @@
 """Compare: finished or running runs side by side."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -49,6 +50,20 @@ def main() -> None:
     reports = [report(store(), run) for run in runs]
     for warning in fairness_warnings(reports):
         st.warning(warning, icon=":material/balance:")
+    view = st.segmented_control(
+        "View",
+        list(VIEWS),
+        default=OVERVIEW,
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+        help="What of these runs is shown below; the address keeps it.",
+    )
+    VIEWS[view](reports)
+
+
+def _overview(reports: list[RunReport]) -> None:
     ways, pairs = compared(reports)
     verdict_section(ways, pairs)
     _results(reports)
@@ -56,11 +71,17 @@ def main() -> None:
     estimates_section(PAGE, ways, pairs)
     steered_section(PAGE, reports)
     _curves(reports)
+    _settings([one.run for one in reports])
+
+
+def _images(reports: list[RunReport]) -> None:
     images_section(PAGE, reports)
-    _confusions(reports)
+
+
+def _weights(reports: list[RunReport]) -> None:
+    runs = [one.run for one in reports]
     soup_section(PAGE, runs)
     interpolation_section(PAGE, runs)
-    _settings(runs)
 
 
 def _pick(all_runs: list[Run]) -> list[Run]:
@@ -147,6 +168,7 @@ def _confusions(reports: list[RunReport]) -> None:
     shown = [(one, one.predictions()) for one in reports]
     shown = [(one, predictions) for one, predictions in shown if predictions is not None]
     if not shown:
+        st.info("No run here has predictions yet.", icon=":material/grid_on:")
         return
     st.subheader("Which classes are taken for which", anchor=False)
     st.caption("Validation pictures in each run's best epoch; the diagonal is right.")
@@ -191,5 +213,14 @@ def _settings(runs: list[Run]) -> None:
     )
     st.dataframe(styled, hide_index=True, height="content")
 
+
+# Only what is looked at is worked out.
+OVERVIEW = "Overview"
+VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
+    OVERVIEW: _overview,
+    "Images": _images,
+    "Classes": _confusions,
+    "Weights": _weights,
+}
 
 main()

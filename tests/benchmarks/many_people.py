@@ -289,6 +289,11 @@ def _report_memory(samples: list[Sample], turns: list[Turn]) -> None:
     visits = [(start, end) for watched, start, end in turns if watched]
     shares = [_cpu_share(samples, start, end) for start, end in visits]
     print(f"  server's share of one core while everyone is there: {statistics.mean(shares):.1%}")
+    means = [
+        statistics.mean(one.mib for one in samples if start <= one.at <= end)
+        for start, end in visits
+    ]
+    print("  mean of each visit in MiB: " + ", ".join(f"{mean:.0f}" for mean in means))
     even = visits[VISITS_UNTIL_EVEN:]
     watched = [one for one in samples if any(start <= one.at <= end for start, end in even)]
     if len(even) < 2:

@@ -43,13 +43,16 @@ def open_page(
         "train", "models", "live", "compare", "depth", "search", "data", "runs"
     ] = "train",
     runs: Sequence[str] = (),
+    view: str = "",
 ) -> AppTest:
-    """Returns a page of the app that has been drawn once, with `?run=` for each of `runs`."""
+    """Returns a page of the app that has been drawn once, with `?run=` and `?view=` as given."""
     page = AppTest.from_file(APP, default_timeout=30)
     run(page)
     if name != "train":
         if runs:
             page.query_params["run"] = list(runs)
+        if view:
+            page.query_params["view"] = view
         page.switch_page(f"app_pages/{name}.py")
         run(page)
     return page

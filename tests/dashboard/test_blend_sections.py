@@ -117,7 +117,7 @@ def keys(page: AppTest) -> set[str | None]:
 
 
 def test_two_finished_runs_can_be_averaged(pair: tuple[Run, Run], helper: Helper) -> None:
-    page = open_page("compare")
+    page = open_page("compare", view="Weights")
     helper.does = lambda: make_soup(pair, 0.85)
     button(page, "compare.soup").click()
     run(page)
@@ -141,14 +141,14 @@ def test_two_finished_runs_can_be_averaged(pair: tuple[Run, Run], helper: Helper
 )
 def test_a_sentence_says_how_it_does(pair: tuple[Run, Run], accuracy: float, said: str) -> None:
     make_soup(pair, accuracy)
-    written = text_of(open_page("compare"))
+    written = text_of(open_page("compare", view="Weights"))
     assert said.format(label_of(pair[1])) in written
     assert ("that may be chance" in written.partition("The average ")[2]) == ("With" in said)
 
 
 def test_an_earlier_average_is_shown_at_once(pair: tuple[Run, Run], helper: Helper) -> None:
     report = make_soup(pair, 0.85)
-    page = open_page("compare", [pair[1].id, pair[0].id])
+    page = open_page("compare", [pair[1].id, pair[0].id], view="Weights")
     assert report.checkpoint in [one.value for one in page.code]
     assert "*My file*" in text_of(page)
     assert helper.asked == []
@@ -156,7 +156,7 @@ def test_an_earlier_average_is_shown_at_once(pair: tuple[Run, Run], helper: Help
 
 def test_members_have_their_colours(pair: tuple[Run, Run]) -> None:
     make_soup(pair, 0.85)
-    page = open_page("compare")
+    page = open_page("compare", view="Weights")
     [styled] = [one for one in page.dataframe if "pictures right" in one.value]
     for one in pair:
         assert colour_of(one) in styled.proto.arrow_data.styler.styles
@@ -167,13 +167,13 @@ def test_another_choice_of_runs_has_an_average_of_its_own(
 ) -> None:
     third = keep_weights(finish(store, add_run(store), (0.6,)))
     make_soup(pair, 0.85)
-    page = open_page("compare", [pair[0].id, pair[1].id, third.id])
+    page = open_page("compare", [pair[0].id, pair[1].id, third.id], view="Weights")
     assert button(page, "compare.soup").label == "Average these 3"
 
 
 def test_a_refusal_of_the_helper_is_shown(pair: tuple[Run, Run], helper: Helper) -> None:
     helper.answer = {"error": "The picture a*b.jpg can no longer be read; put it back."}
-    page = open_page("compare")
+    page = open_page("compare", view="Weights")
     button(page, "compare.soup").click()
     run(page)
     assert [one.value for one in page.error] == [
@@ -184,7 +184,7 @@ def test_a_refusal_of_the_helper_is_shown(pair: tuple[Run, Run], helper: Helper)
 
 def test_runs_that_cannot_be_averaged_say_why(store: Store, pair: tuple[Run, Run]) -> None:
     other = keep_weights(finish(store, add_run(store, seed=1), (0.6,)))
-    page = open_page("compare", [pair[0].id, other.id])
+    page = open_page("compare", [pair[0].id, other.id], view="Weights")
     assert any("different seeds (0, 1)" in one.value.replace("\\", "") for one in page.info)
     assert "compare.soup" not in keys(page)
 
@@ -193,7 +193,7 @@ def test_only_finished_runs_are_averaged(
     store: Store, pair: tuple[Run, Run], helper: Helper
 ) -> None:
     going = start(store, add_run(store))
-    page = open_page("compare", [pair[0].id, going.id, pair[1].id])
+    page = open_page("compare", [pair[0].id, going.id, pair[1].id], view="Weights")
     button(page, "compare.soup").click()
     run(page)
     assert helper.asked == [("soup", pair[0].id, pair[1].id)]
@@ -203,7 +203,7 @@ def test_one_finished_run_has_nothing_to_be_averaged_with(
     store: Store, pair: tuple[Run, Run]
 ) -> None:
     going = start(store, add_run(store))
-    page = open_page("compare", [pair[0].id, going.id])
+    page = open_page("compare", [pair[0].id, going.id], view="Weights")
     assert "Average these" not in text_of(page)
 
 
@@ -228,11 +228,11 @@ def figure(page: AppTest, one: Run) -> Any:
 
 
 def test_runs_without_a_curve_have_no_slider(pair: tuple[Run, Run]) -> None:
-    assert "Between before and after" not in written_on(open_page("compare"))
+    assert "Between before and after" not in written_on(open_page("compare", view="Weights"))
 
 
 def test_the_slider_starts_at_what_the_run_kept(blended: Run) -> None:
-    page = open_page("compare")
+    page = open_page("compare", view="Weights")
     assert slider(page, blended).value == 0.5
     assert slider(page, blended).help
     [measured, chosen] = figure(page, blended)["data"]
@@ -242,7 +242,7 @@ def test_the_slider_starts_at_what_the_run_kept(blended: Run) -> None:
 
 
 def test_words_say_the_chosen_accuracy_and_the_ends(blended: Run) -> None:
-    page = choose(open_page("compare"), f"compare.alpha.{blended.id}", 0.7)
+    page = choose(open_page("compare", view="Weights"), f"compare.alpha.{blended.id}", 0.7)
     assert (
         "Validation pictures right at **α = 0.7**: **48 of 60, 80.0 %**. Before fine-tuning "
         "(α = 0): 30 of 60, 50.0 %. After it (α = 1): 36 of 60, 60.0 %." in written_on(page)
@@ -251,14 +251,14 @@ def test_words_say_the_chosen_accuracy_and_the_ends(blended: Run) -> None:
 
 
 def test_a_picked_alpha_is_called_too_good(blended: Run) -> None:
-    written = written_on(open_page("compare"))
+    written = written_on(open_page("compare", view="Weights"))
     assert "looks better than it is" in written
     assert "these 60 pictures" in written
     assert "1.7 points" in written
 
 
 def test_a_blend_is_kept_as_a_checkpoint(blended: Run, helper: Helper) -> None:
-    page = choose(open_page("compare"), f"compare.alpha.{blended.id}", 0.7)
+    page = choose(open_page("compare", view="Weights"), f"compare.alpha.{blended.id}", 0.7)
     file = blend_file(blended.id, 0.7)
     report = InterpolationReport(0.8, 0.8, NUM_VAL, 1.0, 0.0, str(file), blended.id, 0.7)
 
@@ -279,7 +279,7 @@ def test_a_blend_is_kept_as_a_checkpoint(blended: Run, helper: Helper) -> None:
 
 def test_what_the_run_kept_need_not_be_kept_again(store: Store, blended: Run) -> None:
     store.add_to_summary(blended.id, {"checkpoint": "/runs/best.safetensors"})
-    page = open_page("compare")
+    page = open_page("compare", view="Weights")
     assert "α = 0.5 is what the run itself kept:" in written_on(page)
     assert "/runs/best.safetensors" in [one.value for one in page.code]
     assert f"compare.keep.{blended.id}" not in keys(page)
@@ -287,7 +287,7 @@ def test_what_the_run_kept_need_not_be_kept_again(store: Store, blended: Run) ->
 
 def test_a_blend_that_cannot_be_made_says_why(blended: Run, helper: Helper) -> None:
     helper.answer = {"error": "There is nothing to blend."}
-    page = choose(open_page("compare"), f"compare.alpha.{blended.id}", 0.0)
+    page = choose(open_page("compare", view="Weights"), f"compare.alpha.{blended.id}", 0.0)
     button(page, f"compare.keep.{blended.id}").click()
     run(page)
     assert [one.value for one in page.error] == ["There is nothing to blend."]
@@ -295,7 +295,7 @@ def test_a_blend_that_cannot_be_made_says_why(blended: Run, helper: Helper) -> N
 
 def test_each_run_has_its_own_slider(pair: tuple[Run, Run], blended: Run) -> None:
     save_curve(run_folder(pair[0].id), CURVE[:2], 0.0)
-    page = choose(open_page("compare"), f"compare.alpha.{blended.id}", 1.0)
+    page = choose(open_page("compare", view="Weights"), f"compare.alpha.{blended.id}", 1.0)
     assert slider(page, pair[0]).value == 0.0
     assert slider(page, blended).value == 1.0
 
