@@ -8,14 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.data.loader import EpochBatches, PictureDataset
-from engine.data.manifest import MANIFEST_FILE, Manifest
-from engine.data.scale import Scale
-from engine.data.transforms import EvalTransform
 from engine.errors import TrainingError, WeightsError
-from engine.events import Kind, Value
 from engine.home import run_folder
 from engine.insight.blends import (
     CHECKPOINT_FILE,
@@ -27,18 +22,12 @@ from engine.insight.blends import (
     soup_file,
     soup_id,
 )
-from engine.models.catalogue import backbone_record
+from engine.insight.validation import ValidationImages
 from engine.models.classifier import Classifier
-from engine.runs.store import Run, Store
-from engine.spec import Act, RunSpec
+from engine.runs.store import Store
 from engine.training.checkpoint import BestCheckpoint, CheckpointHeader, load_checkpoint
 from engine.training.curves import END_FILE, START_FILE
-from engine.training.device import choose_device
 from engine.training.interpolate import average, blend
-from engine.training.layout import layout_for
-from engine.training.loop import evaluate
-from engine.training.metrics import EpochMetrics
-from engine.training.sources import PictureSource
 from engine.training.state import reason_of
 
 # An average is of no one epoch.
@@ -144,50 +133,6 @@ def interpolate_run(
     return report
 
 
-class ValidationImages:
-    """The validation images of a run, to judge any model of its kind by."""
-
-    def __init__(self, run: Run, header: CheckpointHeader):
-        """Takes the images from the run's manifest and their preparation from its checkpoint."""
-        spec = RunSpec.parse(header.spec)
-        self._num_classes = len(header.classes)
-        self._device = choose_device("auto")
-        self._items = Manifest.from_file(run_folder(run.id) / MANIFEST_FILE).val
-        backbone = backbone_record(spec.model.backbone)
-        transform = EvalTransform(spec.images, backbone, Scale(_rgb(header.mean), _rgb(header.std)))
-        dataset = PictureDataset(self._items, transform, spec.seed)
-        batches = EpochBatches(len(dataset), spec.training.batch_size, spec.seed, shuffle=False)
-        self._layout = layout_for(self._device, len(dataset))
-        self._source = PictureSource(dataset, batches, self._device, self._layout)
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self._items)
-
-    def judge(self, model: Classifier) -> tuple[float, float]:
-        """Returns accuracy and macro F1 (fractions) of a model, which is put in eval mode."""
-        model.eval().to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
-        metrics = EpochMetrics(self._num_classes, self._device)
-        evaluate(1, model, self._source, nn.CrossEntropyLoss(), metrics, _Silent())
-        result = metrics.result("val")
-        return result["val/accuracy"], result["val/f1"]
-
-
-class _Silent:
-    """A Reporter for work that nobody follows."""
-
-    def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
-        """Tells nobody."""
-
-    def should_stop(self) -> bool:
-        """Nobody asks."""
-        return False
-
-    def take_acts(self) -> list[Act]:
-        """Nobody asks for any."""
-        return []
-
-
 def _write(file: Path, model: Classifier, header: CheckpointHeader) -> None:
     checkpoint = BestCheckpoint(file, model)
     try:
@@ -203,8 +148,3 @@ def _write(file: Path, model: Classifier, header: CheckpointHeader) -> None:
 def _reason(error: TrainingError) -> str:
     cause = error.__cause__
     return reason_of(cause if isinstance(cause, Exception) else error)
-
-
-def _rgb(channels: tuple[float, ...]) -> tuple[float, float, float]:
-    red, green, blue = channels
-    return red, green, blue

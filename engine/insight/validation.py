@@ -1,0 +1,71 @@
+"""The validation images of a run, to judge any model of its kind by."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from engine.data.loader import EpochBatches, PictureDataset
+from engine.data.manifest import MANIFEST_FILE, Manifest
+from engine.data.scale import Scale
+from engine.data.transforms import EvalTransform
+from engine.events import Kind, Value
+from engine.home import run_folder
+from engine.models.catalogue import backbone_record
+from engine.models.classifier import Classifier
+from engine.runs.store import Run
+from engine.spec import Act, RunSpec
+from engine.training.checkpoint import CheckpointHeader
+from engine.training.device import choose_device
+from engine.training.layout import layout_for
+from engine.training.loop import evaluate
+from engine.training.metrics import EpochMetrics
+from engine.training.sources import PictureSource
+
+
+class ValidationImages:
+    """The validation images of a run, to judge any model of its kind by."""
+
+    def __init__(self, run: Run, header: CheckpointHeader):
+        """Takes the images from the run's manifest and their preparation from its checkpoint."""
+        spec = RunSpec.parse(header.spec)
+        self._num_classes = len(header.classes)
+        self._device = choose_device("auto")
+        self._items = Manifest.from_file(run_folder(run.id) / MANIFEST_FILE).val
+        backbone = backbone_record(spec.model.backbone)
+        transform = EvalTransform(spec.images, backbone, Scale(_rgb(header.mean), _rgb(header.std)))
+        dataset = PictureDataset(self._items, transform, spec.seed)
+        batches = EpochBatches(len(dataset), spec.training.batch_size, spec.seed, shuffle=False)
+        self._layout = layout_for(self._device, len(dataset))
+        self._source = PictureSource(dataset, batches, self._device, self._layout)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._items)
+
+    def judge(self, model: Classifier) -> tuple[float, float]:
+        """Returns accuracy and macro F1 (fractions) of a model, which is put in eval mode."""
+        model.eval().to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
+        metrics = EpochMetrics(self._num_classes, self._device)
+        evaluate(1, model, self._source, nn.CrossEntropyLoss(), metrics, _Silent())
+        result = metrics.result("val")
+        return result["val/accuracy"], result["val/f1"]
+
+
+class _Silent:
+    """A Reporter for work that nobody follows."""
+
+    def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
+        """Tells nobody."""
+
+    def should_stop(self) -> bool:
+        """Nobody asks."""
+        return False
+
+    def take_acts(self) -> list[Act]:
+        """Nobody asks for any."""
+        return []
+
+
+def _rgb(channels: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = channels
+    return red, green, blue
