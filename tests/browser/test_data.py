@@ -54,9 +54,7 @@ def test_what_is_sent_is_what_lies_on_the_disk(
     page.get_by_text("the same picture is in two classes").wait_for()
 
 
-def test_pictures_take_their_place_before_they_are_loaded(
-    page: Page, dashboard: Dashboard
-) -> None:
+def test_pictures_take_their_place_before_they_are_loaded(page: Page, dashboard: Dashboard) -> None:
     held: list[Route] = []
     page.route("**/media/**", lambda route: held.append(route))
     page.goto(f"{dashboard.url}/data", wait_until="domcontentloaded")
