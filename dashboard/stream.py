@@ -36,9 +36,15 @@ LONGEST_POLL_SECONDS = 0.25
 TEND_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 10.0
 CHUNK = 1000
+# Chunks of the past are read by so few at once: a crowd that opens a long run all at once would
+# else hold a chunk each.
+PAST_READS = 2
 REMEMBERED = 2000
 SHARED_MESSAGES = 100
 SEQ = re.compile(r"[0-9]{1,12}")
+
+# The `seq` of its last event, and the message that holds them.
+Chunk = tuple[int, str]
 
 log = logging.getLogger("thaw")
 
@@ -83,6 +89,8 @@ class Hub:
         self._asked = 1
         # What several pages are sent alike, until there is something new.
         self._messages: dict[tuple[str, int, int, int], str] = {}
+        self._past_reads: dict[tuple[str, int], asyncio.Task[Chunk | None]] = {}
+        self._past_places = asyncio.Semaphore(PAST_READS)
         self.closing = False
 
     async def close(self) -> None:
@@ -111,9 +119,9 @@ class Hub:
                     yield _message({"runs": await self._cards(unknown)})
                 sent = False
                 for run_id, cursor in list(cursors.items()):
-                    if fresh := await self._after(run_id, cursor):
-                        cursors[run_id] = fresh[-1].seq
-                        yield self._message_of(fresh)
+                    if chunk := await self._after(run_id, cursor):
+                        cursors[run_id], message = chunk
+                        yield message
                         sent = True
                 if not sent and not await _within_a_while(news):
                     yield ": still here\n\n"
@@ -148,15 +156,34 @@ class Hub:
 
         return await to_thread.run_sync(read)
 
-    async def _after(self, run_id: str, cursor: int) -> list[MetricEvent]:
+    async def _after(self, run_id: str, cursor: int) -> Chunk | None:
         """Returns at most CHUNK events after `cursor`, from memory where they are recent."""
         if cursor >= self._heads.get(run_id, cursor + 1):
-            return []
+            return None
         recent = self._recent.get(run_id, ())
         if recent and recent[0].seq <= cursor + 1:
             newest_first = takewhile(lambda event: event.seq > cursor, reversed(recent))
-            return list(newest_first)[::-1][:CHUNK]
-        return await to_thread.run_sync(self._store.events, run_id, cursor, CHUNK)
+            fresh = list(newest_first)[::-1][:CHUNK]
+            return (fresh[-1].seq, self._message_of(fresh)) if fresh else None
+        return await self._past(run_id, cursor)
+
+    async def _past(self, run_id: str, cursor: int) -> Chunk | None:
+        """Returns a chunk from the store, read once for all who wait for the same."""
+        key = run_id, cursor
+        read = self._past_reads.get(key)
+        if read is None:
+            read = self._past_reads[key] = asyncio.create_task(self._read_past(*key))
+            read.add_done_callback(lambda _: self._past_reads.pop(key, None))
+        # One page that goes takes nothing from the others.
+        return await asyncio.shield(read)
+
+    async def _read_past(self, run_id: str, cursor: int) -> Chunk | None:
+        def read() -> Chunk | None:
+            events = self._store.events(run_id, cursor, CHUNK)
+            return (events[-1].seq, _events_message(events)) if events else None
+
+        async with self._past_places:
+            return await to_thread.run_sync(read)
 
     def _message_of(self, fresh: list[MetricEvent]) -> str:
         """Returns events as a message, which is written once for all who are sent the same."""

@@ -382,6 +382,72 @@ def test_a_crowd_is_told_the_same_and_the_store_is_looked_at_less_often(store: S
     assert pace[-1] == dashboard.stream.LONGEST_POLL_SECONDS
 
 
+def test_a_crowd_that_opens_a_long_run_has_its_past_read_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard.stream, "CHUNK", 10)
+    run = start(store, add_run(store))
+    append_steps(store, run, 200)
+    last = store.run(run.id).last_seq
+    reads: list[int] = []
+    at_once: list[int] = []
+    going = threading.Semaphore(100)
+    events = store.events
+
+    def counted(run_id: str, after: int = 0, limit: int | None = None) -> list[MetricEvent]:
+        with going:
+            reads.append(after)
+            at_once.append(100 - going._value)
+            return events(run_id, after, limit)
+
+    monkeypatch.setattr(store, "events", counted)
+
+    async def read() -> list[list[int]]:
+        hub = Hub(store)
+        async with AsyncExitStack() as stack:
+            streams = [
+                await stack.enter_async_context(reading(hub, {run.id: 0})) for _ in range(20)
+            ]
+            readers = await asyncio.gather(*(Reader(stream).has(last) for stream in streams))
+        assert not hub._past_reads
+        return [one.seqs() for one in readers]
+
+    assert asyncio.run(read()) == [upto(last)] * 20
+    # Each page alone would ask 21 times.
+    assert len(reads) < 5 * 21
+    assert max(at_once) <= dashboard.stream.PAST_READS
+
+
+def test_a_page_that_goes_takes_no_read_from_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(store, add_run(store))
+    append_steps(store, run, 50)
+    last = store.run(run.id).last_seq
+    asked, go_on = threading.Event(), threading.Event()
+    events = store.events
+
+    def slow(run_id: str, after: int = 0, limit: int | None = None) -> list[MetricEvent]:
+        asked.set()
+        go_on.wait(PATIENCE_SECONDS)
+        return events(run_id, after, limit)
+
+    monkeypatch.setattr(store, "events", slow)
+
+    async def read() -> list[int]:
+        hub = Hub(store)
+        async with reading(hub, {run.id: 0}) as one, reading(hub, {run.id: 0}) as other:
+            first = asyncio.create_task(Reader(one).has(last))
+            second = asyncio.create_task(Reader(other).has(last))
+            await asyncio.to_thread(asked.wait, PATIENCE_SECONDS)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            go_on.set()
+            return (await second).seqs()
+
+    assert asyncio.run(read()) == upto(last)
+
+
 def test_a_slow_page_holds_nobody_back_and_misses_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
