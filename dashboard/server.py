@@ -26,6 +26,7 @@ from dashboard.access.gate import AdmittedOnly
 from dashboard.access.headers import SecureHeaders
 from dashboard.access.pages import let_in_by
 from dashboard.access.rule import Access, access_for
+from dashboard.allocator import keep_memory_level
 from dashboard.downloads import PATH as DOWNLOAD_PATH
 from dashboard.downloads import Downloads
 from dashboard.guard import LOOPBACK, SameOriginOnly
@@ -62,6 +63,7 @@ def serve(host: str, port: int, token_file: Path | None = None) -> None:
         ServeError: the address cannot be listened on, or the token cannot be used.
     """
     _require_free(host, port)
+    keep_memory_level()
     start_logs("dashboard")
     # Before secrets.toml is read: Streamlit would warn of settings that change afterwards.
     load_config_options(_config(host, port))

@@ -1,0 +1,27 @@
+"""What the server asks of the C library's allocator, so that its memory stays level for days."""
+
+import ctypes
+import sys
+
+# Of malloc.h.
+M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
+
+ARENAS = 2
+# Chunks of a run's past are larger: what they took goes back to the system once they are sent.
+OWN_PAGES_FROM = 64 * 1024
+
+
+def keep_memory_level() -> bool:
+    """Has glibc give memory back rather than spread it over a heap a thread.
+
+    Threads come and go with the pages that are looked at. Each would leave a heap behind that holds
+    what is still used among what is not, so that the process grows for hours although no object
+    stays. Returns whether it could be asked for; other C libraries have no such heaps.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_ARENA_MAX, ARENAS)) and bool(mallopt(M_MMAP_THRESHOLD, OWN_PAGES_FROM))
