@@ -13,6 +13,7 @@ BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256)
 PARTS = (1, 2, 4, 8, 16, 32, 64)
 CLIP_NORMS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 MINUTES = (0.0, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 240.0, 480.0)
+MOST_SEEDS = 10
 EMA_DECAYS = (0.0, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
@@ -107,3 +108,18 @@ def seed_input(page: str) -> int:
         persist_state="session",
     )
     return int(seed)
+
+
+def seeds_input(page: str) -> int:
+    """Shows with how many seeds each strategy is run; returns that."""
+    seeds = st.slider(
+        "Runs of each strategy, each with its own seed",
+        1,
+        MOST_SEEDS,
+        1,
+        help="An experiment: seeds count up from the one above, the split stays the same. With "
+        "three or more, Compare tells the strategies apart and not only these very models.",
+        key=f"{page}.seeds",
+        persist_state="session",
+    )
+    return int(seeds)

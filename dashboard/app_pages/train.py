@@ -24,6 +24,7 @@ from dashboard.training_choice import (
     length_section,
     regularisation_section,
     seed_input,
+    seeds_input,
     speed_section,
 )
 from engine.data.batches import num_batches
@@ -93,6 +94,7 @@ def _settings_section(
         with st.expander("Speed and memory", icon=":material/speed:"):
             kept_simple |= speed_section(PAGE)
         seed = seed_input(PAGE)
+        seeds_input(PAGE)
     if model_values is not None:
         model_values |= more_model
     values = {
@@ -151,7 +153,7 @@ def _launch_section(
             st.error(plain(str(error)), icon=":material/error:")
             not_ready("other settings")
             return []
-        launch_section(specs, summary)
+        launch_section(specs, summary, st.session_state.get(f"{PAGE}.seeds", 1))
         offer_depth(specs)
         return specs
     return []

@@ -105,6 +105,16 @@ class Way:
         return mean_estimate([one.seconds for one in self.reports if one.seconds is not None])
 
     @property
+    def seconds_uncached(self) -> Estimate | None:
+        """Mean seconds that a run takes where nothing is found in the cache.
+
+        The first run on some images computes what frozen stages make of them, and others find it:
+        what they saved counts as theirs too. Of what was computed in several places, as gradual
+        unfreezing does, the last counts.
+        """
+        return mean_estimate([s for one in self.reports if (s := _uncached(one)) is not None])
+
+    @property
     def trained_parameters(self) -> int | None:
         """Learnable numbers that it moves."""
         found = [one.run.summary.get("trainable_parameters") for one in self.reports]
@@ -119,6 +129,16 @@ class Way:
             for event in one.epochs[-1:]
         ]
         return max(peaks, default=None)
+
+    @property
+    def memory_mib(self) -> Estimate | None:
+        """Mean of the most memory that each of its runs held."""
+        peaks = [
+            float(one.epochs[-1].values["peak_memory_mib"] or 0.0)
+            for one in self.reports
+            if one.epochs
+        ]
+        return mean_estimate(peaks)
 
     @property
     def _predictions(self) -> list[Predictions]:
@@ -143,6 +163,8 @@ class Way:
             "f1": self.f1,
             "calibration_error": self.calibration_error,
             "seconds": self.seconds,
+            "seconds_uncached": self.seconds_uncached,
+            "memory_mib": self.memory_mib,
         }
         return {
             "label": self.label,
@@ -184,6 +206,13 @@ class Sample:
 
     images: tuple[str, ...]
     predictions: Predictions
+
+
+def _uncached(one: RunReport) -> float | None:
+    if one.seconds is None:
+        return None
+    found = one.run.summary.get("features_found")
+    return one.seconds + (float(one.run.summary["features_seconds"]) if found else 0.0)
 
 
 def _sample_of(one: RunReport) -> Sample | None:
@@ -260,15 +289,16 @@ def ways_of(reports: Iterable[RunReport]) -> list[Way]:
     """Returns the ways that runs were trained in, in the order in which they first come."""
     groups: dict[tuple[tuple[str, Any], ...], list[RunReport]] = {}
     for one in reports:
-        groups.setdefault(_settings(one), []).append(one)
-    labels = _labels([dict(settings) for settings in groups])
+        groups.setdefault(settings_of(one), []).append(one)
+    labels = labels_of([dict(settings) for settings in groups])
     return [
         Way(label, tuple(sorted(group, key=_sample)))
         for label, group in zip(labels, groups.values(), strict=True)
     ]
 
 
-def _settings(one: RunReport) -> tuple[tuple[str, Any], ...]:
+def settings_of(one: RunReport) -> tuple[tuple[str, Any], ...]:
+    """Returns the settings that make a run's way: all but those that tell its samples apart."""
     return tuple((name, v) for name, v in one.run.spec.flat().items() if name not in SAMPLES)
 
 
@@ -277,7 +307,7 @@ def _sample(one: RunReport) -> tuple[int, int, float]:
     return spec.seed, spec.data.fold, one.run.created_at
 
 
-def _labels(ways: Sequence[Mapping[str, Any]]) -> list[str]:
+def labels_of(ways: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns a label a way: its strategy, and what tells it from others with that strategy."""
     found = []
     for settings in ways:
