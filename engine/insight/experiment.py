@@ -6,7 +6,7 @@ Shapes: N validation images, K classes, S seeds.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import DataError
 from engine.home import run_folder
-from engine.insight.calibration import reliability
 from engine.insight.compare import RunReport
 from engine.insight.differences import (
     Difference,
@@ -31,6 +30,7 @@ from engine.insight.intervals import (
     mean_accuracy_estimate,
     mean_estimate,
 )
+from engine.insight.resampled import Resampled, calibration_error_of_samples, f1_of_samples
 from engine.spec import field_info
 from engine.strategies import STRATEGIES
 from engine.training.predictions import Predictions
@@ -90,13 +90,18 @@ class Way:
     @cached_property
     def f1(self) -> Estimate | None:
         """Mean macro F1 over seeds, a fraction."""
-        return self._estimate(_f1)
+        return self._estimate(
+            [f1_of_samples(one.predicted_N, one.labels_N) for one in self._predictions]
+        )
 
     @cached_property
     def calibration_error(self) -> Estimate | None:
         """Mean expected calibration error over seeds, a fraction; see calibration."""
         return self._estimate(
-            lambda probabilities, labels: reliability(probabilities, labels).error
+            [
+                calibration_error_of_samples(one.probabilities_NK, one.labels_N)
+                for one in self._predictions
+            ]
         )
 
     @property
@@ -144,17 +149,8 @@ class Way:
     def _predictions(self) -> list[Predictions]:
         return [sample.predictions for sample in self.samples.values()]
 
-    def _estimate(self, statistic: "Statistic") -> Estimate | None:
-        if not self.samples:
-            return None
-        samples = [(one.probabilities_NK, one.labels_N) for one in self._predictions]
-        return estimate_over_seeds(
-            [
-                lambda places, p=p_NK, y=y_N: statistic(p[places], y[places])  # type: ignore[misc]
-                for p_NK, y_N in samples
-            ],
-            len(samples[0][1]),
-        )
+    def _estimate(self, statistics: Sequence[Resampled]) -> Estimate | None:
+        return estimate_over_seeds(statistics, len(self.images)) if statistics else None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain data."""
@@ -175,24 +171,6 @@ class Way:
             "trained_parameters": self.trained_parameters,
             "peak_memory_mib": self.peak_memory_mib,
         }
-
-
-Statistic = Callable[[NDArray[np.float32], NDArray[np.int64]], float]
-
-
-def _f1(probabilities_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> float:
-    """Returns the mean F1 of the classes that occur; scikit-learn's takes fifty times as long."""
-    predicted_N = probabilities_NK.argmax(axis=1)
-    right_K, found_K, there_K = (
-        np.bincount(classes, minlength=probabilities_NK.shape[1])
-        for classes in (labels_N[labels_N == predicted_N], predicted_N, labels_N)
-    )
-    occurs = found_K + there_K > 0
-    return float((2 * right_K[occurs] / (found_K + there_K)[occurs]).mean())
-
-
-def _calibration_error(probabilities_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> float:
-    return reliability(probabilities_NK, labels_N).error
 
 
 @dataclass(frozen=True)
