@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts import MOST_MARKERS, Against, lay_out_curves, letter_by_letter
@@ -52,14 +53,13 @@ def _add(figure: go.Figure, curve: WayCurve, metric: str, against: Against) -> N
     if found is None:
         return
     kept = kept_places([found.mean, found.low, found.high])
-    xs, mean, low, high = (
-        line[kept].tolist() for line in (found.x, found.mean, found.low, found.high)
-    )
+    xs, mean, low, high = (line[kept] for line in (found.x, found.mean, found.low, found.high))
     name = letter_by_letter(curve.label)
+    # As arrays, which are checked and sent in a tenth of the time that lists take.
     if found.num_runs > 1:
         figure.add_scatter(
-            x=[*xs, *xs[::-1]],
-            y=[*high, *low[::-1]],
+            x=np.concatenate([xs, xs[::-1]]),
+            y=np.concatenate([high, low[::-1]]),
             fill="toself",
             fillcolor=_faint(curve.colour),
             line={"width": 0},
@@ -68,17 +68,16 @@ def _add(figure: go.Figure, curve: WayCurve, metric: str, against: Against) -> N
             legendgroup=curve.label,
             showlegend=False,
         )
-    few = len(kept) <= MOST_MARKERS
     number = ":.1%" if metric.endswith("accuracy") else ":.3f"
     figure.add_scatter(
         x=xs,
         y=mean,
-        customdata=list(zip(low, high, strict=True)),
+        customdata=np.stack([low, high], axis=1),
         hovertemplate=f"%{{y{number}}} (%{{customdata[0]{number}}} to "
         f"%{{customdata[1]{number}}})<extra>{name}</extra>",
         name=name,
         legendgroup=curve.label,
-        mode="lines+markers" if few else "lines",
+        mode="lines+markers" if len(kept) <= MOST_MARKERS else "lines",
         line={"color": curve.colour, "width": 2.6},
         marker={"size": 6},
     )

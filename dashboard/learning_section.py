@@ -61,7 +61,7 @@ def _draw(page: str, runs: list[Run], was_active: bool) -> None:
         )
     if not found.curves:
         return
-    for sentence in found.sentences if found.num_shares > 1 else ():
+    for sentence in found.sentences:
         st.markdown(plain(sentence))
     st.subheader(
         "Accuracy against the number of training images",

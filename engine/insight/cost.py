@@ -121,12 +121,22 @@ class Front:
         return found
 
     def _beaten(self, name: Name) -> list[str]:
-        return [
-            f"{name(point.way)} is beaten by {_listed([name(way) for way in point.beaten_by])}, as "
-            f"accurate or more, and no costlier."
-            for point in self.points
-            if point.beaten_by
-        ]
+        found = []
+        for point in self.points:
+            if point.is_on_front:
+                continue
+            better = point.beaten_by
+            one = len(better) == 1
+            said = (
+                f"{name(point.way)} is beaten by {_listed([name(way) for way in better])}, which "
+                f"{'is' if one else 'are'} at least as accurate and {'costs' if one else 'cost'} "
+                "no more"
+            )
+            pair = next((p for p in self.steps if _is_of(p, point.way, better[0])), None)
+            if one and pair is not None and not pair.is_real:
+                said += "; that it is the more accurate may be chance"
+            found.append(f"{said}.")
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain data."""

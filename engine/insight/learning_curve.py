@@ -118,6 +118,8 @@ class LearningCurves:
     @property
     def sentences(self) -> list[str]:
         """For every two curves: where one overtakes the other, or that none is seen to."""
+        if self.num_shares < 2:
+            return []
         return [
             overtaking(one.label, other.label, self.standings(one, other))
             for one, other in itertools.combinations(self.curves, 2)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Twice as many as a chart in half of a wide page is broad in pixels.
-MOST_POINTS = 1200
+# About one a pixel of a chart in half of a wide page.
+MOST_POINTS = 600
 
 
 def kept_places(lines: Sequence[ArrayLike], most: int = MOST_POINTS) -> NDArray[np.intp]:

@@ -38,7 +38,9 @@ def test_a_way_that_costs_more_for_less_is_beaten(store: Store) -> None:
     assert said.startswith("On the front are Frozen and Full: none of them is beaten in both.")
     assert "From Frozen to Full, 20 times as much buys" in said
     assert "points, more than chance." in said
-    assert said.endswith("Partial is beaten by Frozen, as accurate or more, and no costlier.")
+    assert said.endswith(
+        "Partial is beaten by Frozen, which is at least as accurate and costs no more."
+    )
 
 
 def test_a_step_that_may_be_chance_is_said_to_be(store: Store) -> None:
