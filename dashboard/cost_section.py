@@ -46,10 +46,12 @@ def cost_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
     )
     for caution in cautions(ways, name_of):
         st.caption(caution)
-    columns = st.columns(2)
-    for place, front in enumerate(cost_fronts(ways, pairs)):
-        with columns[place % 2]:
-            _show(page, front)
+    # Row by row, so that a phone shows them in this order, too.
+    fronts = cost_fronts(ways, pairs)
+    for first in range(0, len(fronts), 2):
+        for front, column in zip(fronts[first : first + 2], st.columns(2), strict=False):
+            with column:
+                _show(page, front)
 
 
 def _show(page: str, front: Front) -> None:

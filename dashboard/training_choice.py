@@ -18,7 +18,7 @@ EMA_DECAYS = (0.0, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
 def length_section(page: str) -> dict[str, Any]:
-    """Shows how long and in what portions; returns values of a TrainingSpec."""
+    """Shows how long, in what portions and how often; returns values of a TrainingSpec."""
     left, right = st.columns(2)
     with left:
         epochs = number_slider(page, "training.epochs", high=100)
@@ -26,6 +26,8 @@ def length_section(page: str) -> dict[str, Any]:
         batch_size = int(grid_slider(page, "training.batch_size", BATCH_SIZES, text=str))
     with left:
         minutes = grid_slider(page, "training.max_minutes", MINUTES, text=_minutes)
+    with right:
+        seeds_input(page)
     return {"epochs": epochs, "batch_size": batch_size, "max_minutes": minutes}
 
 
@@ -113,11 +115,11 @@ def seed_input(page: str) -> int:
 def seeds_input(page: str) -> int:
     """Shows with how many seeds each strategy is run; returns that."""
     seeds = st.slider(
-        "Runs of each strategy, each with its own seed",
+        "Runs of each strategy (seeds)",
         1,
         MOST_SEEDS,
         1,
-        help="An experiment: seeds count up from the one above, the split stays the same. With "
+        help="An experiment: seeds count up from the one below, the split stays the same. With "
         "three or more, Compare tells the strategies apart and not only these very models.",
         key=f"{page}.seeds",
         persist_state="session",

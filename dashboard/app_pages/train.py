@@ -24,7 +24,6 @@ from dashboard.training_choice import (
     length_section,
     regularisation_section,
     seed_input,
-    seeds_input,
     speed_section,
 )
 from engine.data.batches import num_batches
@@ -94,7 +93,6 @@ def _settings_section(
         with st.expander("Speed and memory", icon=":material/speed:"):
             kept_simple |= speed_section(PAGE)
         seed = seed_input(PAGE)
-        seeds_input(PAGE)
     if model_values is not None:
         model_values |= more_model
     values = {

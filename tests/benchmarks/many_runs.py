@@ -1,9 +1,9 @@
 """Compare with 1,000 runs and a million metric points in the store: until it is drawn, and hovered.
 
 Every run has 1,000 events, all of them epochs, which is the most that Compare can be asked to draw.
-It is opened in a real Chromium on its default choice (the newest
-experiment), on 20 and on 50 runs; then the pointer goes over a chart, and a run is hidden. The
-alternative is the same page with lines that are not thinned.
+It is opened in a real Chromium on its default choice (the newest experiment), on 20 and on 50 runs;
+then the pointer goes over a chart. The alternative is the same page with lines that are not
+thinned.
 """
 
 import argparse
