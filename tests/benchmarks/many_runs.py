@@ -49,7 +49,7 @@ DRAWN = """() => {
 # From the pointer's coming to the label that says what is under it.
 HOVER = """() => document.querySelector(".js-plotly-plot .hoverlayer .hovertext") !== null"""
 POINTS = """() => [...document.querySelectorAll(".js-plotly-plot")]
-    .map((plot) => plot.data.reduce((sum, one) => sum + one.x.length, 0))
+    .map((plot) => plot._fullData.reduce((sum, one) => sum + (one._length || 0), 0))
     .reduce((one, other) => one + other, 0)"""
 
 

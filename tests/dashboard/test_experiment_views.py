@@ -165,7 +165,7 @@ def test_curves_are_drawn_from_all_shares_in_the_store(store: Store) -> None:
 def test_what_was_steered_by_hand_is_named(store: Store) -> None:
     run = add_run(store)
     act = Act(step=2, kind="freeze", target="block7")
-    store.append(run.id, [act_event(act, epoch=1)])
+    store.append(run.id, [act_event(1, 2, act)])
     finish(store, run)
     written = text_of(open_page("compare", [run.id], view="Learning curve"))
     assert "Left out, since they were steered by hand" in written

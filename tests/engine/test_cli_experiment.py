@@ -21,12 +21,12 @@ TINY = (
 
 
 def test_an_experiment_trains_what_is_asked_and_prints_one_document(tiny_folder: Path) -> None:
-    chosen = ("--strategies", "frozen,bias_only", "--seeds", "2", "--fractions", "0.5,1")
+    chosen = ("--strategies", "frozen,full", "--seeds", "2", "--fractions", "0.5,1")
     done = thaw("experiment", "--data", str(tiny_folder), *chosen, *TINY, "--json", timeout=400)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     runs = [run["spec"] for run in told["runs"]]
-    assert [run["strategy"]["name"] for run in runs] == ["frozen", "bias_only"] * 4
+    assert [run["strategy"]["name"] for run in runs] == ["frozen", "full"] * 4
     assert [run["seed"] for run in runs] == [0] * 4 + [1] * 4
     assert [run["data"]["train_fraction"] for run in runs] == [0.5, 0.5, 1.0, 1.0] * 2
     assert runs[0]["optimiser"]["lr"] != runs[1]["optimiser"]["lr"]
@@ -36,7 +36,7 @@ def test_an_experiment_trains_what_is_asked_and_prints_one_document(tiny_folder:
     assert all(way["seeds"] == [0, 1] for way in told["ways"])
     assert [front["cost"] for front in told["costs"]] == ["seconds", "parameters", "memory"]
     curves = told["learning_curves"]["curves"]
-    assert [curve["label"] for curve in curves] == ["Frozen", "Biases only"]
+    assert [curve["label"] for curve in curves] == ["Frozen", "Full"]
     assert [point["train_images"] for point in curves[0]["points"]] == [9, 18]
     assert len(told["learning_curves"]["sentences"]) == 1
     # What is said of runs does not depend on who asks.
