@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from dashboard.palette import PRIMARY
 from engine.events import MetricEvent
+from engine.insight.thinning import kept_places
 from engine.models.catalogue import StageRecord
 
 Against = Literal["epochs", "seconds"]
 # Places on an act's line at which the pointer finds its sentence.
 MARK_POINTS = 9
+# A line of more points than this is drawn without a mark at each.
+MOST_MARKERS = 60
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,29 @@ def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str
         label = letter_by_letter(curve.label)
         for split, dash, width in (("val", "solid", 2.6), ("train", "dot", 1.4)):
             xs, ys = curve.points(f"{split}/{metric}", against)
+            kept = kept_places([ys])
             figure.add_scatter(
-                x=xs,
-                y=ys,
+                x=[xs[place] for place in kept],
+                y=[ys[place] for place in kept],
                 name=label if split == "val" else f"{label}, training",
                 legendgroup=curve.label,
                 showlegend=split == "val",
-                mode="lines+markers",
+                mode="lines+markers" if len(kept) <= MOST_MARKERS else "lines",
                 line={"color": curve.colour, "width": width, "dash": dash},
                 marker={"size": 6 if split == "val" else 3},
                 opacity=1.0 if split == "val" else 0.7,
             )
         _mark_acts(figure, curve, against)
+    lay_out_curves(figure, against, y_title)
+    # Acts are lines from bottom to top, whatever the values are.
+    figure.update_layout(
+        yaxis2={"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False}
+    )
+    return figure
+
+
+def lay_out_curves(figure: go.Figure, against: Against, y_title: str) -> None:
+    """Gives a figure of curves its size, its legend and its axes."""
     unit = "epochs" if against == "epochs" else "seconds since the run's first image"
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -114,10 +128,7 @@ def _figure(curves: Sequence[Curve], against: Against, metric: str, y_title: str
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         xaxis={"title": unit, "rangemode": "tozero", "automargin": True},
         yaxis={"title": y_title, "automargin": True},
-        # Acts are lines from bottom to top, whatever the values are.
-        yaxis2={"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False},
     )
-    return figure
 
 
 def _mark_acts(figure: go.Figure, curve: Curve, against: Against) -> None:

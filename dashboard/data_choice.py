@@ -22,6 +22,7 @@ from engine.errors import ThawError
 from engine.spec import DataSpec, ImageSpec
 
 FOLDS = (0, 3, 5, 10)
+SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
@@ -50,6 +51,7 @@ def _data_spec(page: str, folder: str) -> DataSpec:
     data = DataSpec.parse({"folder": folder})
     found = allowed_images(data)
     values = data.model_dump() | {"remedies": current_remedies(Path(data.folder))}
+    shares = st.container()
     if found.val is None:
         left, right = st.columns(2)
         with right:
@@ -62,6 +64,10 @@ def _data_spec(page: str, folder: str) -> DataSpec:
             "folds": folds,
             "keep_alike_together": together,
         }
+    with shares if found.val is not None else left:
+        values["train_fraction"] = float(
+            grid_slider(page, "data.train_fraction", SHARES, text="{:g}".format)
+        )
     return DataSpec.parse(values)
 
 

@@ -71,6 +71,7 @@ def summarise(spec_json: str) -> DataSummary:
     if found.val is None:
         num_val = round(num_train * (1 / spec.folds if spec.folds else spec.val_fraction))
         num_train -= num_val
+    num_train = round(num_train * spec.train_fraction)
     examples = tuple(
         (name, str(files[0])) for name, files in zip(found.classes, found.train, strict=True)
     )

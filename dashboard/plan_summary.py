@@ -1,7 +1,6 @@
 """What will happen when runs are started: what learns, how long it takes, and the button."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
@@ -10,9 +9,9 @@ from dashboard.runs import duration, store
 from dashboard.strategy_choice import in_sentence
 from engine.events import ACTIVE
 from engine.models.catalogue import BackboneRecord, backbone_record, head_parameters
-from engine.runs.queue import enqueue
+from engine.runs.experiment import experiment_specs, run_name
+from engine.runs.queue import enqueue, num_slots
 from engine.spec import RunSpec
-from engine.spec.folds import fold_label, fold_specs
 from engine.strategies import STRATEGIES
 from engine.training.plan import rate_plan
 from engine.training.speeds import Estimate, estimate_time
@@ -37,12 +36,13 @@ def not_ready(missing: str) -> None:
     )
 
 
-def launch_section(specs: Sequence[RunSpec], summary: DataSummary) -> None:
+def launch_section(specs: Sequence[RunSpec], summary: DataSummary, seeds: int = 1) -> None:
     """Shows what each run will do, and the button that starts them.
 
     Args:
         specs: one a strategy, alike in data and model.
         summary: of the images.
+        seeds: runs of each strategy, with seeds that count up.
     """
     record = backbone_record(specs[0].model.backbone)
     many = len(specs) > MOST_SHOWN
@@ -56,20 +56,48 @@ def launch_section(specs: Sequence[RunSpec], summary: DataSummary) -> None:
             f"Each is trained {folds} times, which makes {folds * len(specs)} runs; every image is "
             "held back in one of them."
         )
+    if seeds > 1:
+        st.caption(_experiment_sentence(specs, record, summary, seeds))
     _show_busy()
     if st.button(
-        start_label(specs),
+        start_label(specs, seeds),
         type="primary",
         width="stretch",
         icon=":material/play_arrow:",
         key=START,
         help="Starts training in a process of its own and shows it on the Live page.",
     ):
-        _launch(specs)
+        _launch(specs, seeds)
 
 
-def start_label(specs: Sequence[RunSpec]) -> str:
+def _experiment_sentence(
+    specs: Sequence[RunSpec], record: BackboneRecord, summary: DataSummary, seeds: int
+) -> str:
+    """Returns how many runs there will be, and how long they take together."""
+    num_runs = len(specs) * seeds * max(1, specs[0].data.folds)
+    slots = num_slots()
+    at_once = "one after the other" if slots == 1 else f"{slots} at once"
+    said = (
+        f"**{num_runs} runs in all**: each with {seeds} seeds on the same split, {at_once}. "
+        "Compare shows them as one, with what is chance between seeds."
+    )
+    estimates = [_estimate(spec, record, summary) for spec in specs]
+    known = [one for one in estimates if one is not None]
+    if len(known) < len(estimates):
+        return said
+    total = sum(one.seconds for one in known) * num_runs / len(specs)
+    # What frozen stages give is computed by the first of the runs and found by the others.
+    return (
+        f"{said} At most about {duration(total / min(slots, num_runs))} of computing on this "
+        f"machine, after a few seconds to start each."
+    )
+
+
+def start_label(specs: Sequence[RunSpec], seeds: int = 1) -> str:
     """Returns what the button says."""
+    if seeds > 1:
+        num_runs = len(specs) * seeds * max(1, specs[0].data.folds)
+        return f"Start the experiment: {num_runs} runs"
     folds = f" on {specs[0].data.folds} folds" if specs[0].data.folds else ""
     if len(specs) == 1:
         return f"Train {in_sentence(STRATEGIES[specs[0].strategy.name].label)}{folds}"
@@ -139,13 +167,10 @@ def _show_busy() -> None:
 
 def named(spec: RunSpec) -> tuple[str, RunSpec]:
     """Returns a spec with the name that its run gets."""
-    folder = Path(spec.data.folder)
-    name = folder.parent.name if folder.name == "base" else folder.name
-    return f"{STRATEGIES[spec.strategy.name].label} · {name}{fold_label(spec)}", spec
+    return run_name(STRATEGIES[spec.strategy.name].label, spec), spec
 
 
-def _launch(specs: Sequence[RunSpec]) -> None:
-    # Fold by fold, so that strategies can be compared before the last fold has ended.
-    by_fold = zip(*map(fold_specs, specs), strict=True)
-    runs = enqueue(store(), [named(spec) for fold in by_fold for spec in fold])
+def _launch(specs: Sequence[RunSpec], seeds: int) -> None:
+    ways = [(STRATEGIES[spec.strategy.name].label, spec) for spec in specs]
+    runs = enqueue(store(), experiment_specs(ways, seeds))
     st.switch_page("app_pages/live.py", query_params={"run": [run.id for run in runs]})

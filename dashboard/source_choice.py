@@ -60,7 +60,7 @@ def show_data(page: str, data: DataSpec) -> None:
     st.session_state[f"{page}.source"] = source
     if source in (ADDED, MY_FOLDER):
         st.session_state[f"{page}.{source}"] = data.folder
-    for path in ("val_fraction", "folds", "keep_alike_together"):
+    for path in ("val_fraction", "folds", "keep_alike_together", "train_fraction"):
         st.session_state[f"{page}.data.{path}"] = getattr(data, path)
 
 

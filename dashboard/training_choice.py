@@ -13,11 +13,12 @@ BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256)
 PARTS = (1, 2, 4, 8, 16, 32, 64)
 CLIP_NORMS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 MINUTES = (0.0, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 240.0, 480.0)
+MOST_SEEDS = 10
 EMA_DECAYS = (0.0, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
 def length_section(page: str) -> dict[str, Any]:
-    """Shows how long and in what portions; returns values of a TrainingSpec."""
+    """Shows how long, in what portions and how often; returns values of a TrainingSpec."""
     left, right = st.columns(2)
     with left:
         epochs = number_slider(page, "training.epochs", high=100)
@@ -25,6 +26,8 @@ def length_section(page: str) -> dict[str, Any]:
         batch_size = int(grid_slider(page, "training.batch_size", BATCH_SIZES, text=str))
     with left:
         minutes = grid_slider(page, "training.max_minutes", MINUTES, text=_minutes)
+    with right:
+        seeds_input(page)
     return {"epochs": epochs, "batch_size": batch_size, "max_minutes": minutes}
 
 
@@ -107,3 +110,18 @@ def seed_input(page: str) -> int:
         persist_state="session",
     )
     return int(seed)
+
+
+def seeds_input(page: str) -> int:
+    """Shows with how many seeds each strategy is run; returns that."""
+    seeds = st.slider(
+        "Runs of each strategy (seeds)",
+        1,
+        MOST_SEEDS,
+        1,
+        help="An experiment: seeds count up from the one below, the split stays the same. With "
+        "three or more, Compare tells the strategies apart and not only these very models.",
+        key=f"{page}.seeds",
+        persist_state="session",
+    )
+    return int(seeds)

@@ -29,7 +29,7 @@ def verdict_section(ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
         return
     ranked = sorted(ways, key=lambda way: -(way.accuracy.value if way.accuracy else 0.0))
     leading = [pair for pair in pairs if _is_of(pair, ranked[:2])] or pairs[:1]
-    st.markdown(verdict(leading[0], _name))
+    st.markdown(verdict(leading[0], name_of))
 
 
 def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
@@ -43,7 +43,7 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
     if not ways:
         return
     st.subheader("How sure these numbers are", anchor=False, help=ESTIMATES_HELP)
-    for caution in cautions(ways, _name):
+    for caution in cautions(ways, name_of):
         st.caption(caution)
     st.dataframe(_estimates(ways), hide_index=True, key=f"{page}.estimates")
     if len(pairs) > 1:
@@ -59,24 +59,28 @@ def _is_of(pair: Pair, ways: Sequence[Way]) -> bool:
     return {id(pair.first), id(pair.second)} == {id(way) for way in ways}
 
 
-def _title(way: Way) -> str:
+def title_of(way: Way) -> str:
+    """Returns what a way is called: as its run where it has only one."""
     return label_of(way.reports[0].run) if len(way.reports) == 1 else way.label
 
 
-def _name(way: Way) -> str:
-    return f"**{plain(_title(way))}**"
+def name_of(way: Way) -> str:
+    """Returns a way's title for a sentence in Markdown."""
+    return f"**{plain(title_of(way))}**"
 
 
 def _estimates(ways: Sequence[Way]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "way of training": _title(way),
+                "way of training": title_of(way),
                 "seeds": len(way.seeds),
                 "accuracy": _percent(way.accuracy),
                 "macro F1": _percent(way.f1),
                 "calibration error": _percent(way.calibration_error),
                 "time": _time(way.seconds, len(way.reports)),
+                "parameters trained": _count(way.trained_parameters),
+                "peak memory": _mib(way.memory_mib, len(way.reports)),
             }
             for way in ways
         ]
@@ -90,6 +94,17 @@ def _percent(estimate: Estimate | None) -> str:
     return f"{100 * estimate.value:.1f} % ({low:.1f} to {high:.1f})"
 
 
+def _count(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"
+
+
+def _mib(memory: Estimate | None, num_runs: int) -> str:
+    if memory is None or num_runs == 1:
+        return "–" if memory is None else f"{memory.value:,.0f} MiB"
+    low, high = max(0.0, memory.low), memory.high
+    return f"{memory.value:,.0f} MiB ({low:,.0f} to {high:,.0f})"
+
+
 def _time(seconds: Estimate | None, num_runs: int) -> str:
     if seconds is None or num_runs == 1:
         return duration(None if seconds is None else seconds.value)
@@ -100,8 +115,8 @@ def _time(seconds: Estimate | None, num_runs: int) -> str:
 def _pairs(pairs: Sequence[Pair]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {
-            "better": _title(pair.first),
-            "than": _title(pair.second),
+            "better": title_of(pair.first),
+            "than": title_of(pair.second),
             "by": _points(pair.difference.estimate),
             "chance": f"{pair.adjusted_p:.2g}",
             "told apart": "yes" if pair.is_real else "no",

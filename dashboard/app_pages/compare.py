@@ -7,8 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.blend_sections import interpolation_section, soup_section
-from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.charts import confusion_figure
+from dashboard.cost_section import cost_section
+from dashboard.curves_section import curves_section
 from dashboard.images_section import images_section
+from dashboard.learning_section import learning_section
 from dashboard.runs import (
     asked_runs,
     colour_of,
@@ -70,8 +73,16 @@ def _overview(reports: list[RunReport]) -> None:
     _memory_notes(reports)
     estimates_section(PAGE, ways, pairs)
     steered_section(PAGE, reports)
-    _curves(reports)
+    curves_section(PAGE, reports)
     _settings([one.run for one in reports])
+
+
+def _cost(reports: list[RunReport]) -> None:
+    cost_section(PAGE, *compared(reports))
+
+
+def _learning(reports: list[RunReport]) -> None:
+    learning_section(PAGE, [one.run for one in reports])
 
 
 def _images(reports: list[RunReport]) -> None:
@@ -145,25 +156,6 @@ def _memory(one: RunReport) -> str:
     return f"{one.epochs[-1].values['peak_memory_mib']:,.0f} MiB" if one.epochs else "–"
 
 
-def _curves(reports: list[RunReport]) -> None:
-    curves = [Curve(label_of(one.run), colour_of(one.run), one.epochs, one.acts) for one in reports]
-    if not any(curve.epochs for curve in curves):
-        st.info("No epoch is completed yet; curves appear with the first.", icon=":material/timer:")
-        return
-    st.caption("Solid: validation. Dotted: training. Click a run in the legend to hide it.")
-    left, right = st.columns(2)
-    with left:
-        st.subheader("Accuracy against epochs", anchor=False)
-        st.plotly_chart(accuracy_figure(curves, "epochs"), key=f"{PAGE}.accuracy.epochs")
-        st.subheader("Loss against epochs", anchor=False)
-        st.plotly_chart(loss_figure(curves, "epochs"), key=f"{PAGE}.loss.epochs")
-    with right:
-        st.subheader("Accuracy against seconds", anchor=False)
-        st.plotly_chart(accuracy_figure(curves, "seconds"), key=f"{PAGE}.accuracy.seconds")
-        st.subheader("Loss against seconds", anchor=False)
-        st.plotly_chart(loss_figure(curves, "seconds"), key=f"{PAGE}.loss.seconds")
-
-
 def _confusions(reports: list[RunReport]) -> None:
     shown = [(one, one.predictions()) for one in reports]
     shown = [(one, predictions) for one, predictions in shown if predictions is not None]
@@ -218,6 +210,8 @@ def _settings(runs: list[Run]) -> None:
 OVERVIEW = "Overview"
 VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     OVERVIEW: _overview,
+    "Cost": _cost,
+    "Learning curve": _learning,
     "Images": _images,
     "Classes": _confusions,
     "Weights": _weights,

@@ -151,7 +151,7 @@ def _launch_section(
             st.error(plain(str(error)), icon=":material/error:")
             not_ready("other settings")
             return []
-        launch_section(specs, summary)
+        launch_section(specs, summary, st.session_state.get(f"{PAGE}.seeds", 1))
         offer_depth(specs)
         return specs
     return []

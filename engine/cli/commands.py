@@ -32,6 +32,11 @@ COMMANDS = {
         "survey",
         "Train every strategy on the same images, over several seeds, as one Markdown table.",
     ),
+    "experiment": Command(
+        "experiment",
+        "Train several strategies with several seeds on one split, and say which differences are "
+        "real.",
+    ),
     "frontier": Command(
         "frontier",
         "Train the same model with its last 0, 1, 2, ... and all of its stages learning.",

@@ -11,6 +11,7 @@ from engine.cli.follow import follow
 from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
+from engine.insight.comparison import comparison
 from engine.insight.experiment import pairs_of, ways_of
 from engine.insight.verdicts import cautions, verdict
 from engine.runs.queue import resume as resume_run
@@ -128,9 +129,7 @@ def compare(
                 "runs": documents,
                 "differing_settings": differing,
                 "warnings": warnings,
-                "ways": [way.to_dict() for way in ways],
-                "pairs": [pair.to_dict() | {"verdict": verdict(pair)} for pair in pairs],
-                "cautions": cautions(ways),
+                **comparison(reports),
             }
         )
         return

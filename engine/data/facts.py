@@ -10,7 +10,7 @@ from PIL import Image
 
 from engine.data.decode import FORMATS
 from engine.data.intake import files_of
-from engine.data.splits import stratified_split
+from engine.data.splits import share_size, stratified_split
 from engine.errors import DataError
 from engine.spec import DataSpec
 
@@ -42,7 +42,8 @@ def data_facts(spec: DataSpec) -> DataFacts:
         share = 1 / spec.folds if spec.folds else spec.val_fraction
         train = stratified_split(found.train, share, spec.split_seed).train
     files = [path for group in train for path in group]
-    return DataFacts(len(files), typical_side(files))
+    num_train = sum(share_size(len(group), spec.train_fraction) for group in train)
+    return DataFacts(num_train, typical_side(files))
 
 
 def typical_side(files: Sequence[Path]) -> int:

@@ -1,14 +1,14 @@
 """A data set taken in: found, opened picture by picture, corrected and split as a spec says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.data.check import Progress, Verdict, check_pictures
 from engine.data.folders import find_images
 from engine.data.found import ImageFolder, LeftOut, listed_classes
 from engine.data.remedies import apply_remedies, load_remedies
-from engine.data.splits import Split, fold_split, stratified_split
+from engine.data.splits import Split, fold_split, nested_share, stratified_split
 from engine.data.twins import twin_groups
 from engine.errors import DataError
 from engine.spec import DataSpec
@@ -99,6 +99,27 @@ def split_as(spec: DataSpec, intake: Intake) -> tuple[Split, tuple[str, ...]]:
         DataError: a class has too few pictures, no validation picture can be read, or folds are
             asked for where the data has a split of its own.
     """
+    split, notes = _split_whole(spec, intake)
+    if spec.train_fraction == 1.0:
+        return split, notes
+    verdicts = intake.verdicts
+    train = nested_share(
+        split.train, spec.train_fraction, spec.split_seed, lambda path: verdicts[path].digest
+    )
+    spare = tuple(
+        tuple(path for path in group if path not in set(kept))
+        for group, kept in zip(split.train, train, strict=True)
+    )
+    num_kept, num_all = (sum(map(len, files)) for files in (train, split.train))
+    note = (
+        f"{num_kept:,} of {num_all:,} images are learnt from: {100 * spec.train_fraction:g} % of "
+        "each class, and at least one. The validation images are those of all other shares."
+    )
+    return replace(split, train=train, spare=spare), (*notes, note)
+
+
+def _split_whole(spec: DataSpec, intake: Intake) -> tuple[Split, tuple[str, ...]]:
+    """Returns the split before a share of the training images is drawn; see split_as."""
     found, verdicts = intake.found, intake.verdicts
     good = _readable(found.train, verdicts)
     _require_enough(spec, found, good, least=1 if found.val is not None else 2)

@@ -42,6 +42,8 @@ class Manifest:
         left_out: files that were found and not used, with the reason.
         fingerprint: of content, classes and split; equal for copies of the same data.
         notes: how the data was read and split, a sentence each.
+        spare: images to train on that are left aside, where a share of them is used. What is
+            computed once is computed for them too, so that runs on other shares find it.
     """
 
     classes: tuple[str, ...]
@@ -50,10 +52,20 @@ class Manifest:
     left_out: tuple[LeftOut, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    spare: tuple[Item, ...] = ()
+
+    @property
+    def num_whole_train(self) -> int:
+        """Images to train on, those that are left aside among them."""
+        return len(self.train) + len(self.spare)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        if not self.spare:
+            # As earlier releases wrote it, and read it.
+            del values["spare"]
+        return values
 
     @classmethod
     def from_file(cls, file: Path) -> "Manifest":
@@ -78,6 +90,7 @@ class Manifest:
             left_out=tuple(LeftOut(**file) for file in values["left_out"]),
             fingerprint=values["fingerprint"],
             notes=tuple(values.get("notes", ())),
+            spare=tuple(Item(**item) for item in values.get("spare", ())),
         )
 
 
@@ -97,6 +110,7 @@ def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None
         left_out=intake.left_out,
         fingerprint=fingerprint(classes, split.train, split.val, intake.verdicts),
         notes=(*intake.notes, *notes),
+        spare=_items(split.spare, intake.verdicts),
     )
 
 

@@ -1,13 +1,15 @@
 """Which images are held back for validation."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 Files = list[list[Path]]
+# Tells this drawing from that of the split, which begins with the same numbers.
+_SHARE = 1
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Split:
         train: to learn from.
         val: held back.
         parted: classes in which look-alikes are on both sides, because there is little else.
+        spare: files to train on that are left aside; empty where all are used.
     """
 
     train: Files
     val: Files
     parted: tuple[int, ...] = ()
+    spare: tuple[tuple[Path, ...], ...] = ()
 
 
 def stratified_split(
@@ -103,6 +107,37 @@ def fold_split(
         [[file for file in group if file not in held_back] for group in files_by_class],
         [[file for file in group if file in held_back] for group in files_by_class],
     )
+
+
+def nested_share(
+    files_by_class: Sequence[Sequence[Path]],
+    fraction: float,
+    seed: int,
+    content_of: Callable[[Path], str] = str,
+) -> Files:
+    """Returns a share of each class's files, in their order; a smaller one is part of a larger one.
+
+    Each class gives at least one file, if it has any. Which are drawn depends on what is in them,
+    that class and the seed alone, so that a copy of the images under other names gives the same.
+
+    Args:
+        files_by_class: per class.
+        fraction: share to keep, above 0 and up to 1.
+        seed: decides which.
+        content_of: gives what stands for a file's content.
+    """
+    found: Files = []
+    for index, files in enumerate(files_by_class):
+        in_order = sorted(files, key=content_of)
+        drawn = np.random.default_rng([seed, index, _SHARE]).permutation(len(files))
+        kept = {in_order[place] for place in drawn[: share_size(len(files), fraction)]}
+        found.append([file for file in files if file in kept])
+    return found
+
+
+def share_size(num_files: int, fraction: float) -> int:
+    """Returns how many of a class's files a share of it is: at least one, if there is one."""
+    return min(num_files, max(1, round(fraction * num_files)))
 
 
 def _group_of(groups: Iterable[Sequence[Path]]) -> dict[Path, int]:

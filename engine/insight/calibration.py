@@ -50,8 +50,7 @@ def reliability(
     """
     confidence_N = probabilities_NK.max(axis=1).astype(np.float64)
     right_N = probabilities_NK.argmax(axis=1) == labels_N
-    # A bin holds its upper end, as in the source.
-    bins_N = np.clip(np.ceil(confidence_N * num_bins).astype(int) - 1, 0, num_bins - 1)
+    bins_N = bins_of(confidence_N, num_bins)
     counts = np.bincount(bins_N, minlength=num_bins)
     there = np.flatnonzero(counts)
     sums = [np.bincount(bins_N, weights, num_bins)[there] for weights in (confidence_N, right_N)]
@@ -61,3 +60,9 @@ def reliability(
         confidence_B=sums[0] / counts[there],
         accuracy_B=sums[1] / counts[there],
     )
+
+
+def bins_of(confidence_N: NDArray[np.float64], num_bins: int = NUM_BINS) -> NDArray[np.intp]:
+    """Returns into which bin (from 0) each confidence falls; one holds its upper end, as there."""
+    bins_N: NDArray[np.intp] = np.ceil(confidence_N * num_bins).astype(np.intp) - 1
+    return np.clip(bins_N, 0, num_bins - 1)

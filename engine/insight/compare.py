@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.data.manifest import MANIFEST_FILE, Manifest
+from engine.errors import DataError
 from engine.events import MetricEvent
 from engine.home import run_folder
 from engine.runs.store import Run, Store
@@ -137,6 +139,19 @@ def report(store: Store, run: Run) -> RunReport:
     return RunReport(run, epochs, best, tuple(store.events_of_kind(run.id, "act")))
 
 
+def _judged_on(reports: Sequence[RunReport]) -> set[tuple[tuple[str, int], ...]]:
+    """Returns the validation images that runs were judged on, each list of them once."""
+    found = set()
+    for one in reports:
+        try:
+            manifest = Manifest.from_file(run_folder(one.run.id) / MANIFEST_FILE)
+        except DataError:
+            # What runs learned from is told elsewhere on the page.
+            continue
+        found.add(tuple(sorted((item.digest or item.path, item.label) for item in manifest.val)))
+    return found
+
+
 @dataclass(frozen=True)
 class SettingRow:
     """One setting over several runs: its dotted name, each run's value, whether they differ."""
@@ -158,9 +173,17 @@ def compare_settings(runs: Sequence[Run]) -> list[SettingRow]:
 
 
 def fairness_warnings(reports: Sequence[RunReport]) -> list[str]:
-    """Returns a sentence for each reason why the runs cannot be compared as they stand."""
-    prints = {report.run.summary.get("fingerprint") for report in reports} - {None}
-    if len(prints) < 2:
+    """Returns a sentence for each reason why the runs cannot be compared as they stand.
+
+    Runs on another share of the training images are judged on the same images as the others.
+    """
+    by_share: dict[float, set[str]] = {}
+    for one in reports:
+        if one.run.summary.get("fingerprint"):
+            share = one.run.spec.data.train_fraction
+            by_share.setdefault(share, set()).add(one.run.summary["fingerprint"])
+    same_share = all(len(prints) == 1 for prints in by_share.values())
+    if same_share and (len(by_share) < 2 or len(_judged_on(reports)) < 2):
         return []
     return [
         "These runs saw different images or a different split, so their accuracies are not "

@@ -6,7 +6,7 @@ Shapes: N validation images, K classes, S seeds.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import DataError
 from engine.home import run_folder
-from engine.insight.calibration import reliability
 from engine.insight.compare import RunReport
 from engine.insight.differences import (
     Difference,
@@ -31,6 +30,7 @@ from engine.insight.intervals import (
     mean_accuracy_estimate,
     mean_estimate,
 )
+from engine.insight.resampled import Resampled, calibration_error_of_samples, f1_of_samples
 from engine.spec import field_info
 from engine.strategies import STRATEGIES
 from engine.training.predictions import Predictions
@@ -90,19 +90,34 @@ class Way:
     @cached_property
     def f1(self) -> Estimate | None:
         """Mean macro F1 over seeds, a fraction."""
-        return self._estimate(_f1)
+        return self._estimate(
+            [f1_of_samples(one.predicted_N, one.labels_N) for one in self._predictions]
+        )
 
     @cached_property
     def calibration_error(self) -> Estimate | None:
         """Mean expected calibration error over seeds, a fraction; see calibration."""
         return self._estimate(
-            lambda probabilities, labels: reliability(probabilities, labels).error
+            [
+                calibration_error_of_samples(one.probabilities_NK, one.labels_N)
+                for one in self._predictions
+            ]
         )
 
     @property
     def seconds(self) -> Estimate | None:
         """Mean seconds of a run."""
         return mean_estimate([one.seconds for one in self.reports if one.seconds is not None])
+
+    @property
+    def seconds_uncached(self) -> Estimate | None:
+        """Mean seconds that a run takes where nothing is found in the cache.
+
+        The first run on some images computes what frozen stages make of them, and others find it:
+        what they saved counts as theirs too. Of what was computed in several places, as gradual
+        unfreezing does, the last counts.
+        """
+        return mean_estimate([s for one in self.reports if (s := _uncached(one)) is not None])
 
     @property
     def trained_parameters(self) -> int | None:
@@ -121,20 +136,21 @@ class Way:
         return max(peaks, default=None)
 
     @property
+    def memory_mib(self) -> Estimate | None:
+        """Mean of the most memory that each of its runs held."""
+        peaks = [
+            float(one.epochs[-1].values["peak_memory_mib"] or 0.0)
+            for one in self.reports
+            if one.epochs
+        ]
+        return mean_estimate(peaks)
+
+    @property
     def _predictions(self) -> list[Predictions]:
         return [sample.predictions for sample in self.samples.values()]
 
-    def _estimate(self, statistic: "Statistic") -> Estimate | None:
-        if not self.samples:
-            return None
-        samples = [(one.probabilities_NK, one.labels_N) for one in self._predictions]
-        return estimate_over_seeds(
-            [
-                lambda places, p=p_NK, y=y_N: statistic(p[places], y[places])  # type: ignore[misc]
-                for p_NK, y_N in samples
-            ],
-            len(samples[0][1]),
-        )
+    def _estimate(self, statistics: Sequence[Resampled]) -> Estimate | None:
+        return estimate_over_seeds(statistics, len(self.images)) if statistics else None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain data."""
@@ -143,6 +159,8 @@ class Way:
             "f1": self.f1,
             "calibration_error": self.calibration_error,
             "seconds": self.seconds,
+            "seconds_uncached": self.seconds_uncached,
+            "memory_mib": self.memory_mib,
         }
         return {
             "label": self.label,
@@ -153,24 +171,6 @@ class Way:
             "trained_parameters": self.trained_parameters,
             "peak_memory_mib": self.peak_memory_mib,
         }
-
-
-Statistic = Callable[[NDArray[np.float32], NDArray[np.int64]], float]
-
-
-def _f1(probabilities_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> float:
-    """Returns the mean F1 of the classes that occur; scikit-learn's takes fifty times as long."""
-    predicted_N = probabilities_NK.argmax(axis=1)
-    right_K, found_K, there_K = (
-        np.bincount(classes, minlength=probabilities_NK.shape[1])
-        for classes in (labels_N[labels_N == predicted_N], predicted_N, labels_N)
-    )
-    occurs = found_K + there_K > 0
-    return float((2 * right_K[occurs] / (found_K + there_K)[occurs]).mean())
-
-
-def _calibration_error(probabilities_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> float:
-    return reliability(probabilities_NK, labels_N).error
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,13 @@ class Sample:
 
     images: tuple[str, ...]
     predictions: Predictions
+
+
+def _uncached(one: RunReport) -> float | None:
+    if one.seconds is None:
+        return None
+    found = one.run.summary.get("features_found")
+    return one.seconds + (float(one.run.summary["features_seconds"]) if found else 0.0)
 
 
 def _sample_of(one: RunReport) -> Sample | None:
@@ -260,15 +267,16 @@ def ways_of(reports: Iterable[RunReport]) -> list[Way]:
     """Returns the ways that runs were trained in, in the order in which they first come."""
     groups: dict[tuple[tuple[str, Any], ...], list[RunReport]] = {}
     for one in reports:
-        groups.setdefault(_settings(one), []).append(one)
-    labels = _labels([dict(settings) for settings in groups])
+        groups.setdefault(settings_of(one), []).append(one)
+    labels = labels_of([dict(settings) for settings in groups])
     return [
         Way(label, tuple(sorted(group, key=_sample)))
         for label, group in zip(labels, groups.values(), strict=True)
     ]
 
 
-def _settings(one: RunReport) -> tuple[tuple[str, Any], ...]:
+def settings_of(one: RunReport) -> tuple[tuple[str, Any], ...]:
+    """Returns the settings that make a run's way: all but those that tell its samples apart."""
     return tuple((name, v) for name, v in one.run.spec.flat().items() if name not in SAMPLES)
 
 
@@ -277,7 +285,7 @@ def _sample(one: RunReport) -> tuple[int, int, float]:
     return spec.seed, spec.data.fold, one.run.created_at
 
 
-def _labels(ways: Sequence[Mapping[str, Any]]) -> list[str]:
+def labels_of(ways: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns a label a way: its strategy, and what tells it from others with that strategy."""
     found = []
     for settings in ways:

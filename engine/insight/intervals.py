@@ -4,12 +4,14 @@ Shapes: N images, K classes, S seeds.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from engine.insight.resampled import Resampled, counts_of_samples
 
 LEVEL = 0.95
 NUM_RESAMPLES = 400
@@ -94,9 +96,7 @@ def mean_estimate(values: Sequence[float]) -> Estimate | None:
     return Estimate(mean, mean - half, mean + half)
 
 
-def estimate_over_seeds(
-    statistics: Sequence[Callable[[NDArray[np.intp]], float]], num: int, seed: int = 0
-) -> Estimate:
+def estimate_over_seeds(statistics: Sequence[Resampled], num: int, seed: int = 0) -> Estimate:
     """Returns the mean of a statistic (0 to 1) over seeds, for other images and other seeds.
 
     How it varies with the images is found by drawing them anew many times. The interval lies about
@@ -104,19 +104,19 @@ def estimate_over_seeds(
     where images come twice.
 
     Args:
-        statistics: one a seed, of the images with the given positions, some more than once.
+        statistics: one a seed, of samples of the images; see resampled.
         num: images.
         seed: of the drawing.
 
     Source: Efron 1979 (bootstrap, standard error).
     """
-    drawn = np.random.default_rng(seed)
-    every = np.arange(num)
-    value_S = [statistic(every) for statistic in statistics]
-    means = []
-    for _ in range(NUM_RESAMPLES):
-        places = drawn.integers(0, num, num)
-        means.append(float(np.mean([statistic(places) for statistic in statistics])))
+    value_S = [float(statistic(np.ones((1, num)))[0]) for statistic in statistics]
+    means = np.concatenate(
+        [
+            np.mean([statistic(counts_RN) for statistic in statistics], axis=0)
+            for counts_RN in counts_of_samples(num, NUM_RESAMPLES, seed)
+        ]
+    )
     parts = [Part(float(np.var(means, ddof=1)), max(1, num - 1))]
     if len(value_S) > 1:
         parts.append(Part(float(np.var(value_S, ddof=1)) / len(value_S), len(value_S) - 1))

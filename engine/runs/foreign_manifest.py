@@ -23,15 +23,16 @@ def read_images(file: Path) -> Images:
         ValueError: it is none.
     """
     values = load_json(file)
-    if set(values) - {"notes"} != {"classes", "train", "val", "left_out", "fingerprint"}:
+    if set(values) - {"notes", "spare"} != {"classes", "train", "val", "left_out", "fingerprint"}:
         raise ValueError("manifest.json is none")
     classes = values["classes"]
     if not _texts(classes) or not 0 < len(classes) <= MOST_CLASSES:
         raise ValueError("the classes in manifest.json are none")
-    for split in ("train", "val"):
-        if not isinstance(values[split], list):
+    for split in ("train", "val", "spare"):
+        items = values.get(split, [])
+        if not isinstance(items, list):
             raise ValueError(f"{split} in manifest.json is no list")
-        for item in values[split]:
+        for item in items:
             _check_item(item, len(classes))
     if not isinstance(values["left_out"], list) or not all(map(_is_left_out, values["left_out"])):
         raise ValueError("files that were left out in manifest.json are none")

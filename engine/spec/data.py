@@ -32,7 +32,13 @@ class DataSpec(Part):
         description="Decides which images are held back when the folder has no val/.",
         json_schema_extra=about("Split seed"),
     )
-
+    train_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0,
+        description="Share of the training images of each class that is learnt from, at least one "
+        "a class; a smaller share is part of a larger one, and the validation images stay. For "
+        "learning curves: what more images bring.",
+        json_schema_extra=about("Share of the training images", "fraction"),
+    )
     keep_alike_together: bool = Field(
         True,
         description="Pictures that are the same or nearly so stay on one side of a split that is "

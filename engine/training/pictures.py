@@ -57,8 +57,9 @@ class Pictures:
         self._device = device
         self._reporter = reporter
         self._squares: dict[str, CachedArray | None] = {}
-        self.layout = layout_of_run(spec, device, len(manifest.train))
-        self.unique = unique_items((*manifest.train, *manifest.val))
+        self.layout = layout_of_run(spec, device, manifest.num_whole_train)
+        # Those that are left aside, too: runs on other shares then find what is kept of them.
+        self.unique = unique_items((*manifest.train, *manifest.spare, *manifest.val))
         self.scale = self._measured_scale()
         self.plain = EvalTransform(spec.images, record, self.scale)
         self.changed = TrainTransform(spec.images, record, self.scale)

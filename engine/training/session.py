@@ -241,7 +241,7 @@ def set_up(
     manifest = manifest or (before and before.manifest) or _manifest(spec, folder, reporter)
     strategy = STRATEGIES[spec.strategy.name]
     backbone = None if before is None else before.model.backbone
-    layout = layout_of_run(spec, device, len(manifest.train))
+    layout = layout_of_run(spec, device, manifest.num_whole_train)
     model = _model(spec, manifest, strategy, folder, backbone).to(
         device,
         memory_format=layout,  # type: ignore[call-overload]

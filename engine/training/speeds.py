@@ -78,7 +78,8 @@ def estimate_time(
     """Returns how long a run will compute here, None before this machine was measured.
 
     A phase in which something learns is counted as full training, one in which the backbone is
-    frozen as one pass over all pictures, or one an epoch where features cannot be kept.
+    frozen as one pass over all pictures, those of which a share is left aside among them, or one an
+    epoch over those that are used where features cannot be kept.
 
     Args:
         spec: strategy, size, epochs and all that changes pictures are taken from it.
@@ -104,7 +105,10 @@ def estimate_time(
             continue
         # An average of weights still changes after the backbone has been frozen again.
         kept = same_every_epoch(spec) and not (moved and spec.training.ema_decay)
-        seconds += (1 if kept else last - first + 1) * (num_train / forward.at(size) + val_seconds)
+        passes, num_seen = last - first + 1, float(num_train)
+        if kept:
+            passes, num_seen = 1, num_train / spec.data.train_fraction
+        seconds += passes * (num_seen / forward.at(size) + val_seconds)
     return Estimate(seconds, at_most=_may_take_less(spec, stages, learning))
 
 

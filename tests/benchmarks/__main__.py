@@ -17,6 +17,7 @@ from tests.benchmarks import (
     long_run,
     many_images,
     many_people,
+    many_runs,
     scaling,
     scan,
     side_by_side,
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "watched_training": watched_training,
     "long_run": long_run,
     "many_people": many_people,
+    "many_runs": many_runs,
 }
 
 
