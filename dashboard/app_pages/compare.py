@@ -19,6 +19,7 @@ from dashboard.runs import (
     plain,
     store,
 )
+from dashboard.shift_section import shift_section
 from dashboard.steered import steered_section
 from dashboard.verdict_section import compared, estimates_section, verdict_section
 from engine.data.manifest import MANIFEST_FILE, Manifest
@@ -76,6 +77,10 @@ def _overview(reports: list[RunReport]) -> None:
 
 def _images(reports: list[RunReport]) -> None:
     images_section(PAGE, reports)
+
+
+def _shift(reports: list[RunReport]) -> None:
+    shift_section(PAGE, reports)
 
 
 def _weights(reports: list[RunReport]) -> None:
@@ -220,6 +225,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     OVERVIEW: _overview,
     "Images": _images,
     "Classes": _confusions,
+    "Shift": _shift,
     "Weights": _weights,
 }
 

@@ -25,7 +25,7 @@ from engine.insight.intervals import (
 from engine.insight.shift_judged import JudgedRun, changed_note, gone_note, judged_runs
 from engine.insight.shift_pairs import ShiftPair, Sides, pairs_under_shift
 from engine.insight.shift_tables import ShiftTable, common_images, tables_of_seeds
-from engine.insight.shift_tests import CLEAN, Version
+from engine.insight.shift_tests import CLEAN, Version, maker_of_tests
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def shift_of(reports: Sequence[RunReport], folder: str = "") -> Shift | None:
     Raises:
         DataError: the folder cannot be used.
     """
-    return shift_of_judged(judged_runs(reports, folder), folder)
+    return shift_of_judged(judged_runs(reports, maker_of_tests(folder)), folder)
 
 
 def shift_of_judged(judged: Sequence[JudgedRun], folder: str = "") -> Shift | None:

@@ -3,7 +3,7 @@
 Shapes: N images, V versions, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from engine.errors import DataError, WeightsError
 from engine.insight.compare import RunReport
 from engine.insight.shift_answers import Answers, kept_answers
-from engine.insight.shift_tests import ShiftTest, maker_of_tests, manifest_of, name_of
+from engine.insight.shift_tests import ShiftTest, manifest_of, name_of
+from engine.runs.store import Run
 
 # Probabilities of the same weights differ by less, whatever machine or batch they are worked out
 # in, and however precise its features were.
@@ -67,17 +68,15 @@ class JudgedRun:
         return right_VN
 
 
-def judged_runs(reports: Sequence[RunReport], folder: str = "") -> list[JudgedRun]:
+def judged_runs(
+    reports: Sequence[RunReport], test_of: Callable[[Run], ShiftTest]
+) -> list[JudgedRun]:
     """Returns what is known of runs under shift; nothing is worked out.
 
     Args:
         reports: of the runs.
-        folder: of other images; empty for their validation images made worse.
-
-    Raises:
-        DataError: the folder cannot be used.
+        test_of: gives what a run is judged on; see maker_of_tests.
     """
-    test_of = maker_of_tests(folder)
     found = []
     for one in reports:
         try:

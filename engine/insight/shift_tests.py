@@ -213,20 +213,21 @@ class _Told:
         if self.unknown:
             number = sum(self.unknown.values())
             yield (
-                f"{_images(number)} of {listed_classes(list(self.unknown))} left out: the run does "
-                "not know such a class."
+                f"{_images(number)} of {listed_classes(list(self.unknown))} {_are(number)} left "
+                "out: the run does not know such a class."
             )
         if self.absent:
             yield f"There are no images of {listed_classes(self.absent)} in the folder."
         if self.num_learnt:
             yield (
-                f"{_images(self.num_learnt)} left out: the run learnt from the same files, so they "
-                "would be no test."
+                f"{_images(self.num_learnt)} {_are(self.num_learnt)} left out: the run learnt from "
+                "the same files, so they would be no test."
             )
         if self.num_validated:
             yield (
-                f"{_images(self.num_validated)} among the run's validation images, too: its best "
-                "epoch was chosen by them, and they are not shifted."
+                f"{_images(self.num_validated)} {_are(self.num_validated)} among the run's "
+                "validation images, too: its best epoch was chosen by them, and they are not "
+                "shifted."
             )
         if self.num_copies:
             yield _copies_note(self.num_copies)
@@ -236,7 +237,11 @@ class _Told:
 
 
 def _images(number: int) -> str:
-    return f"{number:,} image{_s(number)} {'is' if number == 1 else 'are'}"
+    return f"{number:,} image{_s(number)}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _s(number: int) -> str:
@@ -244,7 +249,7 @@ def _s(number: int) -> str:
 
 
 def _copies_note(number: int) -> str:
-    return f"{_images(number)} there more than once; each counts once."
+    return f"{_images(number)} {_are(number)} a copy of another; each content counts once."
 
 
 def _once(items: Iterable[Item]) -> tuple[tuple[Item, ...], int]:

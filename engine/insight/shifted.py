@@ -20,6 +20,7 @@ from engine.data.loader import UNREADABLE, read_square
 from engine.data.manifest import Item
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError, ThawError, TrainingError
+from engine.events import Value
 from engine.home import run_folder
 from engine.insight.blends import CHECKPOINT_FILE
 from engine.insight.shift_answers import Answers, answers_file
@@ -148,8 +149,8 @@ class _Judge:
             try:
                 held.acquire(timeout=WAIT_SECONDS)
             except Timeout:
-                values = {"task": f"waiting for another who judges {self.run.name}"}
-                self._reporter.emit("progress", 0, 0, values | {"done": 0, "total": 0})
+                task = f"waiting for another who judges {self.run.name}"
+                self._reporter.emit("progress", 0, 0, {"task": task, "done": 0, "total": 0})
                 self._stop_if_asked()
                 continue
             break
@@ -170,7 +171,7 @@ class _Judge:
         for batch in self._batches(items, images.transform):
             self._stop_if_asked()
             shown = [one for one in batch if isinstance(one, _Shown)]
-            probabilities = []
+            probabilities: list[Tensor] = []
             if shown:
                 together = torch.cat([one.images_VCHW for one in shown])
                 probabilities_BK = images.probabilities(model, together)
@@ -179,7 +180,7 @@ class _Judge:
                         f"The best weights of {self.run.name} ({self.run.id}) give what is no "
                         "number, so there is nothing to judge; train it with a lower rate."
                     )
-                probabilities = list(probabilities_BK.split(len(self._test.versions)))
+                probabilities = list(torch.split(probabilities_BK, len(self._test.versions)))
             gone = [one for one in batch if isinstance(one, _Gone)]
             answers = self._added(answers, shown, probabilities, gone, time.perf_counter() - began)
             yield answers
@@ -223,7 +224,7 @@ class _Judge:
     def _tell(self, answers: Answers) -> None:
         each = answers.seconds_per_image or 0.0
         self.seconds_left = each * (self.num_wanted - answers.num_done)
-        values = {
+        values: dict[str, Value] = {
             "task": f"judging {self.run.name}",
             "done": answers.num_done,
             "total": self.num_wanted,
