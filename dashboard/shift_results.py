@@ -40,6 +40,7 @@ def shift_results(page: str, found: Shift, example: JudgedRun) -> None:
         st.caption(plain(note))
     _table(page, found)
     if found.folder:
+        st.caption("Of the validation images, those of classes that the folder has, too.")
         _ends(page, found, "validation images", "images of the other folder")
     else:
         _severities(page, found)
@@ -76,7 +77,7 @@ def _table(page: str, found: Shift) -> None:
             "run": label_of(one.report.run),
             "as they are": _percent(one.clean),
             shifted: _percent(one.shifted),
-            "the shift costs": f"{100 * one.drop:.1f} points",
+            "change": f"{-100 * one.drop:+.1f} points",
         }
         for one in found.runs
     ]
@@ -87,7 +88,7 @@ def _table(page: str, found: Shift) -> None:
             "run": f"{one.way.label}, over {len(one.sides.seeds)} seeds",
             "as they are": _percent(one.clean),
             shifted: _percent(one.shifted),
-            "the shift costs": f"{100 * (one.clean.value - one.shifted.value):.1f} points",
+            "change": f"{100 * (one.shifted.value - one.clean.value):+.1f} points",
         }
         for one in several
     ]

@@ -26,6 +26,8 @@ from engine.runs.background import WorkState
 from engine.runs.store import Run
 from engine.spec import DataSpec
 
+# The first images, on which the time is measured, tell nothing yet.
+TELLING_IMAGES = 10
 CORRUPTED, OTHER = "corrupted", "other"
 SHIFTS = {CORRUPTED: "The same images, corrupted", OTHER: "Another folder"}
 INTRODUCTION = (
@@ -119,7 +121,8 @@ def _judged_on(
     judged = judged_runs(reports, tester())
     _offer(page, runs, folder, judged, state)
     found = shift_of_judged(judged, folder)
-    if found is not None:
+    is_all = not any(one.num_left for one in judged)
+    if found is not None and (is_all or found.num_shifted >= TELLING_IMAGES):
         shift_results(page, found, next(one for one in judged if one.is_judged))
 
 

@@ -64,7 +64,7 @@ def shift(
 def _print(found: Shift) -> None:
     kinds = [] if found.folder else list(CORRUPTIONS)
     last = "other folder" if found.folder else "mean of 25"
-    table = Table("run", "as they are", *kinds, last, "costs", box=None)
+    table = Table("run", "as they are", *kinds, last, "change", box=None)
     for one in found.runs:
         by_kind = one.by_kind()
         means = [
@@ -77,7 +77,7 @@ def _print(found: Shift) -> None:
             _percent(one.clean),
             *(f"{100 * mean:.1f} %" for mean in means),
             _percent(one.shifted),
-            f"{100 * one.drop:.1f}",
+            f"{-100 * one.drop:+.1f}",
         )
     console.print(table)
     for pair in found.pairs:

@@ -179,8 +179,7 @@ def shift_of(reports: Sequence[RunReport], folder: str = "") -> Shift | None:
 
 def shift_of_judged(judged: Sequence[JudgedRun], folder: str = "") -> Shift | None:
     """Returns the same of runs whose answers were looked up before."""
-    tables = [ShiftTable.of(one) for one in judged if one.is_judged]
-    tables = [table for table in tables if table.shifted]
+    tables = [table for one in judged if one.is_judged if (table := ShiftTable.of(one)).clean]
     if not tables:
         return None
     clean, shifted = (
@@ -238,11 +237,9 @@ def _ways(
 def _notes(
     judged: Sequence[JudgedRun], tables: Sequence[ShiftTable], alike: bool, num_shifted: int
 ) -> list[str]:
-    notes = [note for one in judged if one.test for note in one.test.notes]
-    notes += [one.failure for one in judged if one.failure]
-    notes += [note for one in judged for note in (gone_note(one), changed_note(one)) if note]
+    notes = _notes_of_runs(judged, {table.judged.report.run.id for table in tables})
     most = max(len(one.test.items) for one in judged if one.test)
-    if any(table.judged.num_left for table in tables):
+    if alike and any(table.judged.num_left for table in tables):
         notes.append(
             f"{num_shifted:,} of {most:,} images are judged so far, a sample drawn at random."
         )
@@ -252,3 +249,22 @@ def _notes(
             "compare runs of the same data and split."
         )
     return list(dict.fromkeys(notes))
+
+
+def _notes_of_runs(judged: Sequence[JudgedRun], shown: set[str]) -> list[str]:
+    """Returns what is to be said of single runs.
+
+    Args:
+        judged: all of them.
+        shown: ids of those whose results are shown.
+    """
+    notes = [note for one in judged if one.test for note in one.test.notes]
+    notes += [one.failure for one in judged if one.failure]
+    notes += [
+        f"{run.name} ({run.id}) is left out: it has no record of validation images of these "
+        "classes to hold against the others."
+        for one in judged
+        if one.is_judged and (run := one.report.run).id not in shown
+    ]
+    notes += [note for one in judged for note in (gone_note(one), changed_note(one)) if note]
+    return notes

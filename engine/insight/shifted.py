@@ -167,6 +167,9 @@ class _Judge:
         model, header = load_checkpoint(run_folder(self.run.id) / CHECKPOINT_FILE)
         images = ValidationImages(self.run, header, self._test.items)
         images.make_ready(model)
+        # The first pass takes longer than all others, and is not to count as what an image takes.
+        side = images.transform.side
+        images.probabilities(model, torch.zeros(len(self._test.versions), 3, side, side))
         began = time.perf_counter() - answers.seconds
         for batch in self._batches(items, images.transform):
             self._stop_if_asked()

@@ -409,6 +409,18 @@ def test_a_folder_is_matched_by_class_names(
     assert pair.kinds == ()
 
 
+def test_a_run_without_a_record_of_such_images_is_left_out_and_told(
+    store: Store, runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folder = other_folder(tmp_path, fruit=unseen("fruit"), vehicles=unseen("vehicles"))
+    chosen = list(runs.values())
+    judge_runs(chosen, maker_of_tests(folder), 0, Recorder())
+    (run_folder(runs["full"].id) / "predictions.npz").unlink()
+    found = shift(store, chosen, folder)
+    assert [one.report.run.name for one in found.runs] == ["frozen"]
+    assert found.notes[-1].startswith(f"full ({runs['full'].id}) is left out: it has no record")
+
+
 def test_labels_are_those_of_the_run(runs: dict[str, Run], tmp_path: Path) -> None:
     folder = other_folder(tmp_path, fruit=unseen("fruit"), vehicles=unseen("vehicles"))
     test = folder_test(runs["full"], other_images(folder))
