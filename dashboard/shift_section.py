@@ -177,8 +177,8 @@ def _offer(
     if not known:
         _start_button(page, runs, folder, "Judge these runs under shift", 0, asks=True)
         st.caption(
-            f"How long it takes is measured on the first images; if that is more than "
-            f"{duration(ASK_SECONDS)}, it asks how many to judge."
+            "How long it takes is measured on the first images; if that is more than "
+            f"{ASK_SECONDS / 60:.0f} minutes, it asks how many to judge."
         )
         return
     _go_on(page, runs, folder, left, max(known))
@@ -192,7 +192,7 @@ def _go_on(
     names = "1 run is" if len(left) == 1 else f"{len(left)} runs are"
     wanted = most
     with st.container(border=True):
-        st.markdown(f"**{names} not judged on all of {most:,} images.**")
+        st.markdown(f"**{names} not judged on all {most:,} images yet.**")
         if most - least > 1:
             wanted = st.slider(
                 "Images to judge",

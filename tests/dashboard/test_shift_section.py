@@ -135,7 +135,7 @@ def test_runs_that_are_not_judged_yet_are_offered_with_the_time_it_takes(
     for one in pair:
         answer(one, corruption_test(one), 0.6, num=2)
     page = shift_page(pair)
-    assert f"2 runs are not judged on all of {NUM_VAL} images." in text_of(page)
+    assert f"2 runs are not judged on all {NUM_VAL} images yet." in text_of(page)
     assert "about 232 s" in text_of(page) or "about 3 min 52 s" in text_of(page)
     [slider] = [one for one in page.slider if one.label == "Images to judge"]
     slider.set_value(12)
@@ -172,6 +172,27 @@ def test_results_are_words_a_table_and_charts(pair: tuple[Run, Run]) -> None:
     assert len(ranges) == 1
     assert "No example can be shown" in text_of(page)
     assert len(page.dataframe[1].value) == len(CORRUPTIONS)
+
+
+def test_an_example_is_shown_under_each_corruption_if_it_may_be_read(
+    pair: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = run_folder(pair[0].id) / "manifest.json"
+    values = json.loads(file.read_text())
+    for name, item in zip(CLASSES, values["val"], strict=False):
+        item["path"] = str(next((CLIPART / "val" / name).iterdir()))
+        item["label"] = CLASSES.index(name)
+    values["val"] = values["val"][: len(CLASSES)]
+    file.write_text(json.dumps(values))
+    (run_folder(pair[0].id) / "predictions.npz").unlink()
+    answer(pair[0], corruption_test(pair[0]), 0.7)
+    page = shift_page(pair[:1])
+    assert len(page.get("image")) == len(CORRUPTIONS)
+    assert "No example can be shown" not in text_of(page)
+    monkeypatch.setenv("THAW_ROOTS", str(tmp_path))
+    page = shift_page(pair[:1])
+    assert not page.get("image")
+    assert "No example can be shown" in text_of(page)
 
 
 def test_answers_that_differ_from_the_record_are_told(pair: tuple[Run, Run]) -> None:
