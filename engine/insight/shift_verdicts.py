@@ -27,16 +27,25 @@ def _order(pair: ShiftPair, where: str, name: Name) -> str:
             f"{first} and {second} change places, beyond chance: {first} is better on images as "
             f"they are, {second} {where}."
         )
-    if pair.changes_places:
-        return (
-            f"{first} and {second} seem to change places, which may be chance: not both leads can "
-            "be told from none."
-        )
     if max(pair.clean_p, pair.shifted_p) < REAL:
         return f"The order stays, beyond chance: {first} is better than {second} on both."
-    if pair.clean.estimate.value == 0 or pair.shifted.estimate.value == 0:
-        return f"{first} and {second} are even on one side, so there is no order to change."
-    return f"The order of {first} and {second} stays as far as these images tell."
+    if pair.shifted_p < REAL:
+        better = first if pair.shifted.estimate.value > 0 else second
+        return (
+            f"{first} and {second} cannot be told apart on images as they are; {where} {better} is "
+            "better, beyond chance."
+        )
+    if pair.clean_p < REAL:
+        return (
+            f"{first} is better than {second} on images as they are, beyond chance; {where} they "
+            "cannot be told apart."
+        )
+    if pair.changes_places:
+        return (
+            f"{first} and {second} seem to change places, which may be chance: neither lead can be "
+            "told from none."
+        )
+    return f"{first} and {second} cannot be told apart on either side."
 
 
 def _leads(pair: ShiftPair, where: str, name: Name) -> str:

@@ -101,9 +101,19 @@ def test_what_may_be_chance_is_said_so() -> None:
         pair
         for seed in range(50)
         if (pair := pair_of((0.6, 0.6), (0.6, 0.6), seed, num=60)).changes_places
+        and min(pair.clean_p, pair.shifted_p) >= 0.05
     )
     assert not pair.is_change_real
     assert "seem to change places, which may be chance" in shift_verdict(pair, False)
+
+
+def test_what_is_told_apart_on_one_side_alone_is_said_so() -> None:
+    text = shift_verdict(pair_of((0.6, 0.7), (0.6, 0.5)), False)
+    assert (
+        "cannot be told apart on images as they are; on corrupted images Frozen is better" in text
+    )
+    text = shift_verdict(pair_of((0.5, 0.6), (0.75, 0.6), same_images=False), True)
+    assert text.startswith("Full is better than Frozen on images as they are, beyond chance; on")
 
 
 def test_where_nothing_differs_places_are_hardly_ever_said_to_change() -> None:
