@@ -22,6 +22,7 @@ from dashboard.runs import (
     plain,
     store,
 )
+from dashboard.shift_section import shift_section
 from dashboard.steered import steered_section
 from dashboard.verdict_section import compared, estimates_section, verdict_section
 from engine.data.manifest import MANIFEST_FILE, Manifest
@@ -87,6 +88,10 @@ def _learning(reports: list[RunReport]) -> None:
 
 def _images(reports: list[RunReport]) -> None:
     images_section(PAGE, reports)
+
+
+def _shift(reports: list[RunReport]) -> None:
+    shift_section(PAGE, reports)
 
 
 def _weights(reports: list[RunReport]) -> None:
@@ -214,6 +219,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Learning curve": _learning,
     "Images": _images,
     "Classes": _confusions,
+    "Shift": _shift,
     "Weights": _weights,
 }
 

@@ -55,6 +55,11 @@ COMMANDS = {
     "compare": Command(
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
+    "shift": Command(
+        "shift",
+        "Judge runs on corrupted validation images, or on another folder, and say if the order "
+        "holds.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

@@ -16,6 +16,9 @@ from engine.insight.intervals import LEVEL, Estimate, Part, half_width, total_va
 POWER = 0.8
 NUM_RESAMPLES = 10_000
 
+# Right or wrong, or something in between.
+Scores = NDArray[np.bool_] | NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -92,9 +95,35 @@ def _bootstrap(lead_N: NDArray[np.int8], seed: int) -> Estimate:
     return Estimate(float(lead_N.mean()), float(low), float(high))
 
 
-def difference_of_strategies(
-    first_SN: NDArray[np.bool_], second_TN: NDArray[np.bool_]
-) -> Difference:
+def difference_of_scores(first_N: Scores, second_N: Scores) -> Difference:
+    """Compares two runs by a score that each has on an image, such as how often it is right there.
+
+    What is done to one image (25 corruptions, say) is no sample of 25: only images are.
+
+    Args:
+        first_N: scores of the one, from 0 to 1.
+        second_N: of the other, on the same images.
+
+    Source: Student 1908 (paired t-test).
+    """
+    lead_N = first_N.astype(np.float64) - second_N
+    num, mean = len(lead_N), float(lead_N.mean())
+    variance = float(lead_N.var(ddof=1)) if num > 1 else 0.0
+    half = half_width([Part(variance / num, num - 1)])
+    t = abs(mean) / (variance / num) ** 0.5 if variance else 0.0
+    p_value = float(2 * stats.t.sf(t, num - 1)) if variance else float(mean == 0 or num == 1)
+    return Difference(
+        estimate=Estimate(mean, mean - half, mean + half),
+        p_value=p_value,
+        method="paired t",
+        only_first=float(np.maximum(lead_N, 0.0).sum()),
+        only_second=float(np.maximum(-lead_N, 0.0).sum()),
+        num_images=num,
+        images_to_tell=_images_to_tell(mean, variance, 0.0, p_value),
+    )
+
+
+def difference_of_strategies(first_SN: Scores, second_TN: Scores) -> Difference:
     """Compares two ways of training, each run with several seeds on the same images.
 
     Images and seeds are both samples. The variance of the difference is taken as the sum of that
@@ -102,7 +131,7 @@ def difference_of_strategies(
     seeds do together twice: on the cautious side.
 
     Args:
-        first_SN: which images each seed's run gets right.
+        first_SN: which images each seed's run gets right, or a score from 0 to 1.
         second_TN: of the other way; may have another number of seeds.
 
     Raises:

@@ -40,14 +40,25 @@ def accuracy_estimate(right_N: NDArray[np.bool_]) -> Estimate:
     return Estimate(right / num, float(interval.low), float(interval.high))
 
 
-def mean_accuracy_estimate(right_SN: NDArray[np.bool_]) -> Estimate:
+def score_estimate(score_N: NDArray[np.float64]) -> Estimate:
+    """Returns the mean of a score that each image has, from 0 to 1, with Student's interval."""
+    mean, num = float(score_N.mean()), len(score_N)
+    half = half_width([Part(float(score_N.var(ddof=1)) / num, num - 1)]) if num > 1 else 1.0
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
+def mean_accuracy_estimate(right_SN: NDArray[np.bool_] | NDArray[np.float64]) -> Estimate:
     """Returns the mean accuracy (fraction) over seeds, for other images and other seeds.
 
     Both are samples: the images of all that there could be, the seeds of all ways in which chance
     could fall while training. With one seed only the images are known to vary.
+
+    Args:
+        right_SN: which images each seed's run gets right, or a score from 0 to 1.
     """
     if len(right_SN) == 1:
-        return accuracy_estimate(right_SN[0])
+        [right_N] = right_SN
+        return accuracy_estimate(right_N) if right_N.dtype == bool else score_estimate(right_N)
     accuracy_S = right_SN.mean(axis=1)
     parts = [
         Part(float(right_SN.mean(axis=0).var(ddof=1)) / right_SN.shape[1], right_SN.shape[1] - 1),

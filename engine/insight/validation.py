@@ -1,11 +1,15 @@
-"""The validation images of a run, to judge any model of its kind by."""
+"""The validation images of a run, or others prepared alike, to judge any model of its kind by.
 
-from collections.abc import Mapping
+Shapes: B images, K classes.
+"""
 
-from torch import nn
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
 
 from engine.data.loader import EpochBatches, PictureDataset
-from engine.data.manifest import MANIFEST_FILE, Manifest
+from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.data.scale import Scale
 from engine.data.transforms import EvalTransform
 from engine.events import Kind, Value
@@ -18,22 +22,37 @@ from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import choose_device
 from engine.training.layout import layout_for
 from engine.training.loop import evaluate
+from engine.training.memory import Judging
 from engine.training.metrics import EpochMetrics
 from engine.training.sources import PictureSource
 
 
 class ValidationImages:
-    """The validation images of a run, to judge any model of its kind by."""
+    """The validation images of a run, to judge any model of its kind by.
 
-    def __init__(self, run: Run, header: CheckpointHeader):
-        """Takes the images from the run's manifest and their preparation from its checkpoint."""
+    Attributes:
+        transform: makes images of pictures.
+    """
+
+    def __init__(self, run: Run, header: CheckpointHeader, items: Sequence[Item] | None = None):
+        """Takes the images from the run's manifest and their preparation from its checkpoint.
+
+        Args:
+            run: whose images they are.
+            header: of its checkpoint.
+            items: others to take in their place, prepared alike.
+        """
         spec = RunSpec.parse(header.spec)
         self._num_classes = len(header.classes)
         self._device = choose_device("auto")
-        self._items = Manifest.from_file(run_folder(run.id) / MANIFEST_FILE).val
+        if items is None:
+            items = Manifest.from_file(run_folder(run.id) / MANIFEST_FILE).val
+        self._items = items
         backbone = backbone_record(spec.model.backbone)
-        transform = EvalTransform(spec.images, backbone, Scale(_rgb(header.mean), _rgb(header.std)))
-        dataset = PictureDataset(self._items, transform, spec.seed)
+        scale = Scale(_rgb(header.mean), _rgb(header.std))
+        self.transform = EvalTransform(spec.images, backbone, scale)
+        self._judging = Judging()
+        dataset = PictureDataset(self._items, self.transform, spec.seed)
         batches = EpochBatches(len(dataset), spec.training.batch_size, spec.seed, shuffle=False)
         self._layout = layout_for(self._device, len(dataset))
         self._source = PictureSource(dataset, batches, self._device, self._layout)
@@ -44,11 +63,28 @@ class ValidationImages:
 
     def judge(self, model: Classifier) -> tuple[float, float]:
         """Returns accuracy and macro F1 (fractions) of a model, which is put in eval mode."""
-        model.eval().to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
+        self.make_ready(model)
         metrics = EpochMetrics(self._num_classes, self._device)
         evaluate(1, model, self._source, nn.CrossEntropyLoss(), metrics, _Silent())
         result = metrics.result("val")
         return result["val/accuracy"], result["val/f1"]
+
+    def make_ready(self, model: Classifier) -> None:
+        """Puts a model in eval mode, where and as `probabilities` needs it."""
+        model.eval().to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def probabilities(self, model: Classifier, images_BCHW: Tensor) -> Tensor:
+        """Returns what a model says of images that `transform` made: (B, K), on the CPU.
+
+        Where memory runs out, fewer are judged at once from then on.
+
+        Args:
+            model: made ready.
+            images_BCHW: on the CPU.
+        """
+        moved = images_BCHW.to(self._device, memory_format=self._layout)
+        return self._judging(model, moved).float().softmax(dim=1).cpu()
 
 
 class _Silent:

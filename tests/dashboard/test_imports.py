@@ -57,6 +57,9 @@ DRAWS = (
     "transfer_section.py",
     "fetch_section.py",
     "doubts_section.py",
+    "shift_section.py",
+    "shift_results.py",
+    "shift_examples.py",
     "run_actions.py",
     "clone.py",
     "log_section.py",
@@ -76,6 +79,7 @@ from tests.dashboard.pages import open_page
 pair = [finish(store(), run) for run in add_pair(store())]
 for name in ("train", "models", "live", "compare", "depth", "search", "data", "runs"):
     open_page(name, [run.id for run in pair])
+open_page("compare", [run.id for run in pair], view="Shift")
 print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """
 
