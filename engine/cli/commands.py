@@ -50,6 +50,10 @@ COMMANDS = {
     "compare": Command(
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
+    "embed": Command(
+        "embed",
+        "Lay a run's validation images out on a plane, as its backbone sees them before and after.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

@@ -41,6 +41,7 @@ LIGHT_MODULES = [
     "engine.insight.blends",
     "engine.insight.chance",
     "engine.insight.compare",
+    "engine.insight.embedding",
     "engine.insight.frontier",
     "engine.insight.survey",
     "engine.logs",
