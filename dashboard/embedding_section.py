@@ -164,9 +164,9 @@ def _show(page: str, runs: Sequence[Run], found: Sequence[Embedding]) -> None:
         token,
         partial(_hear_maps, key, len(shared.images)),
     )
+    _notes(runs, found, shared)
     if selected:
         _gallery(key, [shared.images[place] for place in selected], names)
-    _notes(runs, found, shared)
     _numbers(runs, names, found, shared)
 
 

@@ -46,6 +46,8 @@ class ImageMap {
         symbol: group.map((one, index) => MARKS[groups[one].shape][wrong?.[index] ? 1 : 0]),
         size: wrong ? wrong.map((one) => (one ? POINT_PX + 2 : POINT_PX)) : POINT_PX,
         line: { color: ink.edge, width: 0.7 },
+        // Sizes that differ would make them see-through.
+        opacity: 1,
       },
       selected: { marker: { opacity: 1 } },
       unselected: { marker: { opacity: FAINT } },
@@ -75,6 +77,7 @@ class ImageMap {
       selections: [],
       newselection: { line: { color: ink.text, width: 1.2, dash: "dot" } },
       activeselection: { fillcolor: "rgba(0,0,0,0)" },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.edge, activecolor: ink.text },
       xaxis: { ...axis, title: title(this.panel.xTitle) },
       yaxis: { ...axis, title: title(this.panel.yTitle), scaleanchor: "x" },
     };
@@ -110,8 +113,13 @@ class ImageMap {
   }
 
   recolour(ink) {
-    const { font, xaxis, newselection } = this.layout(ink);
-    const change = { "font.color": font.color, "newselection.line.color": newselection.line.color };
+    const { font, xaxis, modebar } = this.layout(ink);
+    const change = {
+      "font.color": font.color,
+      "newselection.line.color": font.color,
+      "modebar.color": modebar.color,
+      "modebar.activecolor": modebar.activecolor,
+    };
     for (const name of ["xaxis", "yaxis"]) {
       change[`${name}.color`] = xaxis.color;
       change[`${name}.gridcolor`] = xaxis.gridcolor;
