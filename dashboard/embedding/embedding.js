@@ -7,7 +7,8 @@
 const PICTURE_URL = "/thaw/picture";
 const NARROW_PX = 700;
 const RETRY_MS = 1000;
-const POINT_PX = 8;
+// Many images are smaller points.
+const POINT_PX = [[300, 8], [1000, 6.5], [Infinity, 5]];
 const FAINT = 0.13;
 const GAP_PX = 14;
 // Right or wrong, by the shape of a class.
@@ -34,6 +35,7 @@ class ImageMap {
   trace(ink) {
     const { groups, group } = this.owner.data;
     const wrong = this.panel.wrong;
+    const [, size] = POINT_PX.find(([most]) => group.length <= most);
     return {
       type: "scatter",
       mode: "markers",
@@ -44,7 +46,7 @@ class ImageMap {
       marker: {
         color: group.map((one) => groups[one].colour),
         symbol: group.map((one, index) => MARKS[groups[one].shape][wrong?.[index] ? 1 : 0]),
-        size: wrong ? wrong.map((one) => (one ? POINT_PX + 2 : POINT_PX)) : POINT_PX,
+        size: wrong ? wrong.map((one) => (one ? size + 2 : size)) : size,
         line: { color: ink.edge, width: 0.7 },
         // Sizes that differ would make them see-through.
         opacity: 1,
@@ -63,9 +65,11 @@ class ImageMap {
       showticklabels: this.panel.ticks,
       nticks: 5,
     };
+    const isNarrow = this.owner.isNarrow;
     const title = (text) => ({ text: letters(text), font: { size: 12 }, standoff: 6 });
     return {
-      margin: { l: this.panel.ticks ? 58 : 34, r: 10, t: 8, b: this.panel.ticks ? 44 : 32 },
+      // Where there is no pointer to come near, Plotly's buttons are always there.
+      margin: { l: this.panel.ticks ? 58 : 34, r: 10, t: isNarrow ? 36 : 8, b: this.panel.ticks ? 44 : 32 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: ink.text, family: ink.family, size: 12 },
@@ -73,7 +77,7 @@ class ImageMap {
       hovermode: "closest",
       hoverdistance: 16,
       // On a phone a drag scrolls the page; a class is chosen in the box above.
-      dragmode: this.owner.root.clientWidth < NARROW_PX ? false : "lasso",
+      dragmode: isNarrow ? false : "lasso",
       selections: [],
       newselection: { line: { color: ink.text, width: 1.2, dash: "dot" } },
       activeselection: { fillcolor: "rgba(0,0,0,0)" },
@@ -107,7 +111,7 @@ class ImageMap {
   // Shows what is selected; the shape that was drawn to select it stays on its own map alone.
   mark(selected, keepsShape) {
     const points = { selectedpoints: [selected.length ? selected : null] };
-    return keepsShape
+    return keepsShape || !this.div.layout.selections?.length
       ? window.Plotly.restyle(this.div, points, [0])
       : window.Plotly.update(this.div, points, { selections: [] }, [0]);
   }
@@ -177,6 +181,10 @@ class Embedding {
     });
     this.onScroll = () => this.leave();
     window.addEventListener("scroll", this.onScroll, { capture: true, passive: true });
+  }
+
+  get isNarrow() {
+    return this.root.clientWidth < NARROW_PX;
   }
 
   ink() {
@@ -265,7 +273,7 @@ class Embedding {
   tell() {
     const num = this.selected.length;
     const all = this.data.group.length.toLocaleString("en");
-    const how = this.root.clientWidth < NARROW_PX ? "Tap an image" : "Draw round images, or click one";
+    const how = this.isNarrow ? "Tap an image, or choose above" : "Draw round images, or click one";
     setText(
       this.notice,
       num ? `${num.toLocaleString("en")} of ${all} images selected, in every map.` : `${how}: it is selected in every map.`,

@@ -8,6 +8,8 @@ Shapes: N images, D features, K classes.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data.check import content_digest
-from engine.data.loader import EpochBatches, PictureDataset
+from engine.data.loader import UNREADABLE, EpochBatches, PictureDataset
 from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.data.scale import Scale
 from engine.data.transforms import EvalTransform
@@ -148,7 +150,7 @@ class _Images:
         def fill(array: NDArray[np.float32]) -> None:
             dataset = PictureDataset(self._items, transform, SEED)
             batches = EpochBatches(len(dataset), BATCH_SIZE, SEED, shuffle=False)
-            with backbone.evaluating():
+            with backbone.evaluating(), _said_of_a_run_that_ended():
                 fill_features(array, cut, PictureSource(dataset, batches, device, layout), 1, told)
 
         kept = keep_features(
@@ -177,6 +179,23 @@ class _Images:
             JudgedImage(item.path, item.digest, classes[item.label], (_answer(item, row, classes),))
             for item, row in rows
         ]
+
+
+@contextmanager
+def _said_of_a_run_that_ended() -> Iterator[None]:
+    """Has a picture that cannot be read told in words that fit a run which has ended.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        yield
+    except DataError as error:
+        what = str(error).removeprefix(UNREADABLE).partition("; put it back or")[0].strip()
+        raise DataError(
+            f"A validation picture of this run can no longer be read: {what}; put it back as it "
+            "was, and try again."
+        ) from error
 
 
 def _with_digest(item: Item) -> Item:

@@ -231,7 +231,9 @@ def test_a_picture_that_is_gone_is_named(full: Run, recorder: Recorder, tmp_path
     gone = replace(manifest.val[0], path=str(tmp_path / "gone.jpg"))
     other = replace(manifest, val=(gone, *manifest.val[1:]))
     (run_folder(full.id) / MANIFEST_FILE).write_text(json.dumps(other.to_dict()))
-    with pytest.raises(DataError, match=r"can no longer be read: .*gone\.jpg"):
+    with pytest.raises(
+        DataError, match=r"read: .*gone\.jpg: not there; put it back as it was, and try"
+    ):
         embed_run(full, "pca", recorder)
 
 
@@ -319,4 +321,4 @@ def test_the_command_prints_numbers_with_intervals(full: Run) -> None:
 
 def test_what_the_command_cannot_do_is_a_sentence(full: Run) -> None:
     assert "'umap'; it is one of pca, tsne" in refusal(thaw("embed", full.id, "--method", "umap"))
-    assert "No run" in refusal(thaw("embed", "no-run"))
+    assert "There is no run 'no-run'" in refusal(thaw("embed", "no-run"))
