@@ -166,7 +166,9 @@ def _show(page: str, runs: Sequence[Run], found: Sequence[Embedding]) -> None:
     )
     _notes(runs, found, shared)
     if selected:
-        _gallery(key, [shared.images[place] for place in selected], names)
+        # Each selection begins with its first page: another has other pages.
+        pages = f"{key}.gallery.{hash(selected)}"
+        _gallery(pages, [shared.images[place] for place in selected], names)
     _numbers(runs, names, found, shared)
 
 
@@ -228,7 +230,7 @@ def _gallery(key: str, images: Sequence[JudgedImage], names: Sequence[str]) -> N
         for run, name in enumerate(names)
     ]
     st.caption(f"{len(images):,} selected; {', '.join(told)}.")
-    gallery(f"{key}.gallery", images, names)
+    gallery(key, images, names)
 
 
 def _numbers(

@@ -214,6 +214,19 @@ def test_a_box_selects_what_a_lasso_would(laid_out: tuple[Run, Run]) -> None:
     assert "selected;" not in written(page)
 
 
+def test_another_selection_begins_with_its_first_page(laid_out: tuple[Run, Run]) -> None:
+    page = opened(*laid_out)
+    key = f"compare.embedding.{'.'.join(one.id for one in laid_out)}"
+    choose(page, f"{key}.box", [f"class:{name}" for name in CLASSES])
+    [number] = page.number_input
+    assert number.max == 3
+    number.set_value(3)
+    run(page)
+    choose(page, f"{key}.box", [f"class:{name}" for name in CLASSES[:2]])
+    [number] = page.number_input
+    assert (number.value, number.max) == (1, 2)
+
+
 def test_what_is_selected_on_a_map_takes_the_place_of_the_box(laid_out: tuple[Run, Run]) -> None:
     page = opened(*laid_out)
     key = f"compare.embedding.{'.'.join(one.id for one in laid_out)}"
