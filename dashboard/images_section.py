@@ -34,7 +34,7 @@ def images_section(page: str, reports: Sequence[RunReport]) -> None:
     if len(judged) < 2:
         return
     st.subheader("Which images each gets right", anchor=False)
-    pair = _two(page, judged)
+    pair = two_of(page, judged)
     images = judged_images(pair)
     if not images:
         st.info(
@@ -42,7 +42,7 @@ def images_section(page: str, reports: Sequence[RunReport]) -> None:
             icon=":material/balance:",
         )
         return
-    names = [_short(one.run) for one in pair]
+    names = [short_of(one.run) for one in pair]
     sorted_images = {choice: _chosen(images, choice) for choice in CHOICES}
     choice = st.segmented_control(
         "Images that",
@@ -54,10 +54,11 @@ def images_section(page: str, reports: Sequence[RunReport]) -> None:
         help="Those on which the two are furthest apart come first; of mistakes, the most "
         "confident.",
     )
-    _gallery(f"{page}.images.{choice}", sorted_images[choice], names)
+    gallery(f"{page}.images.{choice}", sorted_images[choice], names)
 
 
-def _two(page: str, judged: Sequence[RunReport]) -> list[RunReport]:
+def two_of(page: str, judged: Sequence[RunReport]) -> list[RunReport]:
+    """Returns two runs, which a person chooses where there are more."""
     if len(judged) == 2:
         return list(judged)
     by_id = {one.run.id: one for one in judged}
@@ -89,7 +90,8 @@ def _most_telling(first: RunReport, others: Sequence[RunReport]) -> int:
     return next(differs, 0)
 
 
-def _short(run: Run) -> str:
+def short_of(run: Run) -> str:
+    """Returns a name of a run that fits beside a picture."""
     return run.name.partition(" · ")[0] + f" {run.id[:4]}"
 
 
@@ -119,7 +121,14 @@ def _label(choice: str, names: Sequence[str], count: int) -> str:
     return f"{words[choice]} · {count:,}"
 
 
-def _gallery(key: str, images: Sequence[JudgedImage], names: Sequence[str]) -> None:
+def gallery(key: str, images: Sequence[JudgedImage], names: Sequence[str]) -> None:
+    """Shows images with what runs say of each, a page of them at a time.
+
+    Args:
+        key: prefix of the state keys.
+        images: judged by the runs.
+        names: of the runs.
+    """
     if not images:
         st.caption("There are none.")
         return

@@ -25,6 +25,22 @@ LIGHT = {"text": "#1c2430", "background": "#ffffff", "panel": "#f3f6fa", "line":
 DARK = {"text": "#e8edf4", "background": "#10151d", "panel": "#19212c", "line": "#334050"}
 SPLIT_COLOURS = ("#1791a6", "#c58400")
 
+# Told apart by those who see no red, no green or no blue, too: to each of them any two of the ten
+# differ more than the nearest two of Okabe & Ito's (2008) seven.
+CLASS_COLOURS = (
+    "#648fff",
+    "#b15928",
+    "#b3e06b",
+    "#8e2bd0",
+    "#66ccee",
+    "#e0479e",
+    "#00876c",
+    "#ff9da7",
+    "#999933",
+    "#35586c",
+)
+OTHER_CLASSES = "#9aa1a9"
+
 PRIMARY = "#0b7285"
 PRIMARY_DARK = "#1791a6"
 

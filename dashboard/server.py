@@ -31,6 +31,8 @@ from dashboard.downloads import PATH as DOWNLOAD_PATH
 from dashboard.downloads import Downloads
 from dashboard.guard import LOOPBACK, SameOriginOnly
 from dashboard.palette import DARK, LIGHT, PRIMARY, PRIMARY_DARK
+from dashboard.pictures import PATH as PICTURE_PATH
+from dashboard.pictures import Pictures
 from dashboard.runs import plain, store
 from dashboard.sockets import drop_the_silent
 from dashboard.stream import Hub, events_response
@@ -85,6 +87,7 @@ def build_app(host: str, access: Access) -> Any:
     """Returns the ASGI app for a server that is bound to `host`."""
     hub = Hub(store())
     downloads = Downloads(store())
+    pictures = Pictures(store())
     let_in_by(access)
 
     async def events(request: Request) -> Response:
@@ -109,6 +112,7 @@ def build_app(host: str, access: Access) -> Any:
             Route("/thaw/events", events),
             Route("/thaw/plotly.js", plotly_js),
             Route(DOWNLOAD_PATH, downloads.__call__),
+            Route(PICTURE_PATH, pictures.__call__),
         ],
         middleware=[
             Middleware(SecureHeaders),

@@ -10,6 +10,7 @@ from dashboard.blend_sections import interpolation_section, soup_section
 from dashboard.charts import confusion_figure
 from dashboard.cost_section import cost_section
 from dashboard.curves_section import curves_section
+from dashboard.embedding_section import embedding_section
 from dashboard.images_section import images_section
 from dashboard.learning_section import learning_section
 from dashboard.runs import (
@@ -92,6 +93,10 @@ def _images(reports: list[RunReport]) -> None:
 
 def _shift(reports: list[RunReport]) -> None:
     shift_section(PAGE, reports)
+
+
+def _embedding(reports: list[RunReport]) -> None:
+    embedding_section(PAGE, reports)
 
 
 def _weights(reports: list[RunReport]) -> None:
@@ -220,6 +225,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Images": _images,
     "Classes": _confusions,
     "Shift": _shift,
+    "Embedding": _embedding,
     "Weights": _weights,
 }
 

@@ -2,10 +2,9 @@
 //
 // Events carry a `seq` without gaps per run; what was seen is remembered, so that a stream that
 // breaks and comes back continues where it stopped. Text from people is only ever set as text.
-// The stage bars on the cards, the points of a line and the legend are in stages.js, series.js and
-// legend.js, which are put before this file.
+// Plotly and texts are in plotly.js, the stage bars on the cards, the points of a line and the legend
+// in stages.js, series.js and legend.js, which are put before this file.
 
-const PLOTLY_URL = "/thaw/plotly.js";
 const STREAM_URL = "/thaw/events";
 const DRAW_EVERY_MS = 100;
 // So many events at once are history, of which more is on its way; it is drawn now and then only.
@@ -41,41 +40,6 @@ const CHARTS = [
 ];
 
 const instances = new WeakMap();
-let plotlyLoading = null;
-
-function loadPlotly() {
-  if (window.Plotly) return Promise.resolve();
-  plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = PLOTLY_URL;
-    script.onload = resolve;
-    script.onerror = () => {
-      plotlyLoading = null;
-      script.remove();
-      reject(new Error("Plotly could not be loaded"));
-    };
-    document.head.appendChild(script);
-  });
-  return plotlyLoading;
-}
-
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-// Changes a text only where it differs, since every change is a repaint.
-// Returns text from a person so that Plotly shows it as it is: it knows some HTML.
-function letters(text) {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
 function percent(fraction) {
   return `${(100 * fraction).toFixed(1)} %`;
 }

@@ -60,6 +60,10 @@ COMMANDS = {
         "Judge runs on corrupted validation images, or on another folder, and say if the order "
         "holds.",
     ),
+    "embed": Command(
+        "embed",
+        "Lay a run's validation images out on a plane, as its backbone sees them before and after.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

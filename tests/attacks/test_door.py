@@ -19,6 +19,7 @@ ALL_PATHS = [
     "/compare",
     "/thaw/events",
     "/thaw/plotly.js",
+    "/thaw/picture/0000/0",
     "/_stcore/health",
     "/_stcore/host-config",
     "/_stcore/metrics",

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Pool, QueuePool, event
 from streamlit.components.v2 import manifest_scanner
 
+import dashboard.embedding
 import dashboard.runs
 import dashboard.server
 import engine.data.samples
@@ -37,11 +38,13 @@ def _fresh_dashboard(thaw_home: Path) -> Iterator[None]:
     """Makes each test's pages open the store of its own THAW_HOME."""
     dashboard.runs.store.cache_clear()
     _component.cache_clear()
+    dashboard.embedding._component.cache_clear()
     yield
     if dashboard.runs.store.cache_info().currsize:
         _close(dashboard.runs.store())
     dashboard.runs.store.cache_clear()
     _component.cache_clear()
+    dashboard.embedding._component.cache_clear()
 
 
 def _close(store: Store) -> None:

@@ -63,6 +63,8 @@ DRAWS = (
     "run_actions.py",
     "clone.py",
     "log_section.py",
+    "embedding/",
+    "embedding_section.py",
 )
 
 IMPORT_ALONE = """

@@ -13,6 +13,18 @@ from dashboard.live import SCRIPTS, STYLES, sources
 FOLDER = Path(dashboard.live.__file__).parent
 SCRIPT = sources(SCRIPTS)
 STYLE = sources(STYLES)
+# What would make markup or code of a text.
+FORBIDDEN = (
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "createContextualFragment",
+    "document.write",
+    "eval(",
+    "new Function",
+    "DOMParser",
+    "srcdoc",
+)
 
 
 def test_every_file_of_the_component_is_part_of_it() -> None:
@@ -20,20 +32,7 @@ def test_every_file_of_the_component_is_part_of_it() -> None:
     assert {file.name for file in FOLDER.glob("*.css")} == set(STYLES)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "createContextualFragment",
-        "document.write",
-        "eval(",
-        "new Function",
-        "DOMParser",
-        "srcdoc",
-    ],
-)
+@pytest.mark.parametrize("name", FORBIDDEN)
 def test_text_from_people_never_becomes_markup(name: str) -> None:
     assert name not in SCRIPT
 

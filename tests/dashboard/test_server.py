@@ -217,7 +217,9 @@ def ask(app: ASGIApp, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
 OWN_HOST = {"host": "127.0.0.1:8501"}
 
 
-@pytest.mark.parametrize("path", ["/thaw/events", "/thaw/plotly.js", "/thaw/export/0000"])
+@pytest.mark.parametrize(
+    "path", ["/thaw/events", "/thaw/plotly.js", "/thaw/export/0000", "/thaw/picture/0000/0"]
+)
 @pytest.mark.parametrize(
     "headers",
     [

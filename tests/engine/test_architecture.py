@@ -44,6 +44,7 @@ LIGHT_MODULES = [
     "engine.insight.compare",
     "engine.insight.comparison",
     "engine.insight.cost",
+    "engine.insight.embedding",
     "engine.insight.frontier",
     "engine.insight.learning_curve",
     "engine.insight.shift",
