@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.blend_sections import interpolation_section, soup_section
 from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
 from dashboard.images_section import images_section
+from dashboard.layers_section import layers_section
 from dashboard.runs import (
     asked_runs,
     colour_of,
@@ -76,6 +77,10 @@ def _overview(reports: list[RunReport]) -> None:
 
 def _images(reports: list[RunReport]) -> None:
     images_section(PAGE, reports)
+
+
+def _layers(reports: list[RunReport]) -> None:
+    layers_section(PAGE, reports)
 
 
 def _weights(reports: list[RunReport]) -> None:
@@ -220,6 +225,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     OVERVIEW: _overview,
     "Images": _images,
     "Classes": _confusions,
+    "Layers": _layers,
     "Weights": _weights,
 }
 

@@ -50,6 +50,10 @@ COMMANDS = {
     "compare": Command(
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
+    "layers": Command(
+        "layers",
+        "Show how far each stage of a run moved from its first weights, and how much else it sees.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

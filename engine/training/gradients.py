@@ -6,9 +6,8 @@ import torch
 from torch.nn.utils import get_total_norm
 
 from engine.models.classifier import Classifier
+from engine.training.layer_names import GRAD_NORM
 from engine.training.optimisers import HEAD
-
-GRAD_NORM = "grad_norm/"
 
 
 @torch.no_grad()

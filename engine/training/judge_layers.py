@@ -1,4 +1,4 @@
-"""How far each stage has moved from the pre-trained network, and how much else it makes of pictures.
+"""How far each stage has moved from the pre-trained network, and how much else it sees.
 
 Measured at the end of each epoch, on the weights that are judged: those of the average where one
 is kept. Of stages that nothing has moved yet nothing is computed and nothing is told: their weights
@@ -20,15 +20,13 @@ import torch
 
 from engine.events import Value
 from engine.training.feeding import Inputs
+from engine.training.layer_names import CKA, CKA_IMAGES, DRIFT, STATISTICS
 from engine.training.loop import Forward
 from engine.training.memory import give_back_memory, is_shortage
 from engine.training.reporter import StopTrainingError
 from engine.training.representation import Watch, find_taps
 from engine.training.session import Session
 from engine.training.similarity import Kernel
-
-DRIFT, STATISTICS, CKA = "drift/", "drift_statistics/", "cka/"
-CKA_IMAGES = "cka_images"
 
 
 def watch_stages(session: Session, inputs: Inputs | None) -> Watch:

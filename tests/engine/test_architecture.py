@@ -42,6 +42,7 @@ LIGHT_MODULES = [
     "engine.insight.chance",
     "engine.insight.compare",
     "engine.insight.frontier",
+    "engine.insight.layers",
     "engine.insight.survey",
     "engine.logs",
     "engine.logs.reading",
