@@ -17,8 +17,10 @@ from dashboard.palette import COLD, WARM
 from engine.insight.layers import HEAD, GradientHistory, LayerHistory, StageHistory, thinned
 
 Measure = Literal["drift", "change"]
-ICE, EMBER, DEEP = COLD[3], WARM[0], "#8c1d04"
-ROW, GAP, EDGES = 24, 56, 84
+ICE, EMBER = COLD[3], WARM[0]
+ROW, GAP, ABOVE, BELOW = 24, 68, 92, 52
+# Readable on the blue of a cell, whatever the theme.
+ON_ICE = "#10151d"
 # Of a curve on a screen, more would lie on top of each other.
 MOST_POINTS = 400
 # The colours of drift span at most so many decades below the greatest.
@@ -53,23 +55,28 @@ def stages_figure(runs: Sequence[Layered], measure: Measure) -> go.Figure:
     on a logarithmic scale for drift, which spans decades, and a linear one for 1 - CKA.
     """
     heights = [len(one.history.stages) for one in runs]
-    total = ROW * sum(heights) + GAP * (len(runs) - 1) + EDGES
+    inside = ROW * sum(heights) + GAP * (len(runs) - 1)
     figure = make_subplots(
         rows=len(runs),
         cols=1,
         row_heights=heights,
-        vertical_spacing=GAP / (total - EDGES) if len(runs) > 1 else 0.0,
+        vertical_spacing=GAP / inside if len(runs) > 1 else 0.0,
         subplot_titles=[letter_by_letter(one.label) for one in runs],
     )
     for row, one in enumerate(runs, start=1):
         for trace in _maps(one, measure):
             figure.add_trace(trace, row=row, col=1)
         figure.update_yaxes(autorange="reversed", automargin=True, type="category", row=row, col=1)
-        figure.update_xaxes(automargin=True, dtick=_tick(one.history.epochs[-1]), row=row, col=1)
-    figure.update_xaxes(title="epoch", row=len(runs), col=1)
+        figure.update_xaxes(dtick=_tick(one.history.epochs[-1]), row=row, col=1)
+    figure.update_xaxes(title={"text": "epoch", "standoff": 4}, row=len(runs), col=1)
+    figure.update_xaxes(showgrid=False, zeroline=False, ticks="")
+    figure.update_yaxes(showgrid=False, zeroline=False, ticks="")
     figure.update_annotations(x=0.0, xanchor="left", font={"size": 13})
     figure.update_layout(
-        height=total, margin=MARGIN, coloraxis=_colours(runs, measure), showlegend=False
+        height=inside + ABOVE + BELOW,
+        margin={"l": 8, "r": 8, "t": ABOVE, "b": BELOW},
+        coloraxis=_colours(runs, measure),
+        showlegend=False,
     )
     return figure
 
@@ -104,10 +111,11 @@ def _maps(one: Layered, measure: Measure) -> list[go.Heatmap]:
     ]
     still = go.Heatmap(
         z=[[0.0 if value == 0.0 else None for value in row] for row in told],
-        colorscale=[[0.0, _faded(ICE, 0.55)], [1.0, _faded(ICE, 0.55)]],
+        colorscale=[[0.0, ICE], [1.0, ICE]],
         showscale=False,
         text=marks,
         texttemplate="%{text}",
+        textfont={"color": ON_ICE, "size": 11},
         **every,
     )
     height: Callable[[float], float] = math.log10 if measure == "drift" else float
@@ -145,15 +153,15 @@ def _colours(runs: Sequence[Layered], measure: Measure) -> dict[str, object]:
     ]
     bar = {
         "orientation": "h",
+        "yref": "container",
         "y": 1.0,
-        "yanchor": "bottom",
-        "ypad": 34,
+        "yanchor": "top",
+        "ypad": 0,
         "thickness": 10,
-        "x": 0.5,
         "len": 1.0,
     }
     scale = {
-        "colorscale": [[0.0, _faded(EMBER, 0.12)], [0.6, EMBER], [1.0, DEEP]],
+        "colorscale": [[0.0, _faded(EMBER, 0.12)], [1.0, EMBER]],
         "colorbar": bar,
         # Where nothing moved anywhere there is no scale to show.
         "showscale": bool(found),
@@ -192,7 +200,7 @@ def last_epoch_figure(runs: Sequence[Layered], measure: Measure) -> go.Figure:
     if measure == "drift":
         figure.update_xaxes(tickformat=".2~%")
     figure.update_yaxes(autorange="reversed", automargin=True, type="category", title="stage")
-    figure.update_layout(height=ROW * most + EDGES + 22 * len(runs), margin=MARGIN, legend=_above())
+    figure.update_layout(height=ROW * most + 84 + 22 * len(runs), margin=MARGIN, legend=_above())
     return figure
 
 
@@ -222,7 +230,7 @@ def gradient_figure(gradients: Sequence[GradientHistory]) -> go.Figure:
             hovertemplate="step %{x}: %{y:.3g}",
         )
     figure.update_xaxes(title="step", automargin=True)
-    figure.update_yaxes(title="norm of the gradient", type="log", automargin=True, dtick=1)
+    figure.update_yaxes(title="norm of the gradient", type="log", automargin=True)
     figure.update_layout(height=420, margin=MARGIN, legend=_above())
     return figure
 

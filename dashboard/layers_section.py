@@ -17,15 +17,16 @@ from engine.insight.compare import RunReport
 from engine.insight.layers import gradient_histories, layer_history
 
 TITLES: dict[Measure, str] = {
-    "drift": "How far its weights moved",
-    "change": "How much else it sees",
+    "drift": "How far the weights moved",
+    "change": "How much else a stage sees",
 }
 EXPLAINED = (
-    "Each stage of the network, epoch by epoch: how far its weights are from those that the run "
-    "began with, as a share of their length, and how unlike what it makes of validation pictures "
-    "is to what the network made of them at first (1 - CKA: 0 is alike, 1 has nothing to do with "
-    "it). Blue is frozen to the bit; a stage behind one that moved sees other things though its "
-    "own weights are as they were."
+    "Each row is a stage: the first map shows how far its weights are from those that the run "
+    "began with, as a share of their length, the second how unlike what it makes of validation "
+    "pictures is to what it made of them at first (1 - CKA: 0 is alike, 1 has nothing in common). "
+    "Blue is "
+    "unchanged to the last bit; a stage behind one that moved sees other things though its own "
+    "weights stayed."
 )
 
 
@@ -44,7 +45,7 @@ def layers_section(page: str, reports: Sequence[RunReport]) -> None:
     ]
     without = [one for one, history in found if history is None]
     if runs:
-        st.caption(plain(EXPLAINED))
+        st.caption(EXPLAINED)
         _maps(page, runs)
         _notes(runs)
         _last_epochs(page, runs)
