@@ -14,7 +14,7 @@ from engine.events import MetricEvent, Value
 from engine.models.classifier import Classifier, build_classifier
 from engine.models.lora import add_adapters, merge_adapters
 from engine.spec import ModelSpec
-from engine.training import judge_layers, loop, trainer
+from engine.training import judge_layers, loop
 from engine.training.drift import WeightsBefore
 from engine.training.gradients import gradient_norms
 from engine.training.layers import Layers
@@ -25,6 +25,7 @@ from engine.training.similarity import Kernel, linear_cka
 from engine.training.trainer import run_epochs
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
+from tests.engine.unmeasured import unmeasured
 
 RESNET = "torchvision/resnet18"
 
@@ -406,23 +407,20 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_measuring_changes_no_bit_of_what_is_learnt(
-    name: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     session, measured = run_of(tiny_folder, tmp_path / "one", SETTINGS[name])
-    monkeypatch.setattr(loop, "gradient_norms", lambda *_: {})
-    monkeypatch.setattr(trainer, "layer_values", lambda *_: {})
-    monkeypatch.setattr(WeightsBefore, "keep", lambda *_: None)
-    monkeypatch.setattr(trainer, "watch_stages", lambda session, _: Watch(session.judged, {}, None))
-    plain, unmeasured = run_of(tiny_folder, tmp_path / "other", SETTINGS[name])
+    with unmeasured():
+        plain, told = run_of(tiny_folder, tmp_path / "other", SETTINGS[name])
     assert of(measured[-1], "drift")
-    assert not of(unmeasured[-1], "drift")
+    assert not of(told[-1], "drift")
     for one, other in ((session.model, plain.model), (session.judged, plain.judged)):
-        theirs = other.state_dict()
-        assert all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
-    for ours, told in zip(measured, unmeasured, strict=True):
-        assert of(ours, "val") == of(told, "val")
+        tensors = other.state_dict()
+        assert all(torch.equal(tensor, tensors[key]) for key, tensor in one.state_dict().items())
+    for ours, theirs in zip(measured, told, strict=True):
+        assert of(ours, "val") == of(theirs, "val")
 
 
 def test_where_memory_runs_out_training_goes_on_and_it_is_said(
