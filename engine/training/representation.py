@@ -33,12 +33,13 @@ def pooled(output: Any, num_images: int) -> Tensor | None:
         return None
     if not 2 <= output.ndim <= 4 or len(output) != num_images:
         return None
+    rows: Tensor = output
     if output.ndim == 4:
         _, second, third, last = output.shape
-        output = output.mean(dim=(1, 2) if second == third != last else (2, 3))
+        rows = output.mean(dim=(1, 2) if second == third != last else (2, 3))
     elif output.ndim == 3:
-        output = output.mean(dim=1)
-    return output.float()
+        rows = output.mean(dim=1)
+    return rows.float()
 
 
 @torch.no_grad()
