@@ -33,6 +33,8 @@ def main(options: Sequence[str] = ()) -> None:
     asked = parser.parse_args(options)
     for strategy, epochs in WAYS.items():
         found: dict[str, list[dict[str, float]]] = {"with": [], "without": []}
+        # The first of all finds nothing in memory that the others find there.
+        in_own_process("layers_cost", strategy, "1", str(asked.size), "with")
         for _ in range(asked.times):
             for way, runs in found.items():
                 arguments = (strategy, str(epochs), str(asked.size), way)
