@@ -3,8 +3,8 @@
 What it costs: a copy of every parameter that may learn, in the main memory whatever the device, so
 4 bytes a parameter, made when its stage is set free for the first time; a run that never lets the
 backbone learn keeps nothing. An epoch costs one look at each of these parameters, 10 ms for
-the 4.7 million of EfficientNet-Lite0 on a CPU, and takes them to the GPU one at a time where there is
-one.
+the 4.7 million of EfficientNet-Lite0 on a CPU, and takes them to the GPU one at a time where there
+is one.
 """
 
 from collections.abc import Collection, Iterator
