@@ -12,6 +12,7 @@ from dashboard.cost_section import cost_section
 from dashboard.curves_section import curves_section
 from dashboard.embedding_section import embedding_section
 from dashboard.images_section import images_section
+from dashboard.layers_section import layers_section
 from dashboard.learning_section import learning_section
 from dashboard.runs import (
     asked_runs,
@@ -97,6 +98,10 @@ def _shift(reports: list[RunReport]) -> None:
 
 def _embedding(reports: list[RunReport]) -> None:
     embedding_section(PAGE, reports)
+
+
+def _layers(reports: list[RunReport]) -> None:
+    layers_section(PAGE, reports)
 
 
 def _weights(reports: list[RunReport]) -> None:
@@ -226,6 +231,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Classes": _confusions,
     "Shift": _shift,
     "Embedding": _embedding,
+    "Layers": _layers,
     "Weights": _weights,
 }
 

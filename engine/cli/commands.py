@@ -64,6 +64,10 @@ COMMANDS = {
         "embed",
         "Lay a run's validation images out on a plane, as its backbone sees them before and after.",
     ),
+    "layers": Command(
+        "layers",
+        "Show how far each stage of a run moved from its first weights, and how much else it sees.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

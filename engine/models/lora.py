@@ -67,8 +67,11 @@ class Adapter(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the weight with what was learnt added, in the weight's shape."""
-        change_OI = (self.scale * self.B_OR) @ self.A_RI
-        return weight + change_OI.view(weight.shape)
+        return weight + self.change().view(weight.shape)
+
+    def change(self) -> Tensor:
+        """Returns what was learnt as a matrix (O, I)."""
+        return (self.scale * self.B_OR) @ self.A_RI
 
 
 def adaptable(module: nn.Module) -> list[Adaptable]:

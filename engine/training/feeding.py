@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.data.loader import EpochBatches
 from engine.data.manifest import Item, Manifest
@@ -149,6 +149,20 @@ class Feed:
             self._featured(manifest.train, train, cut, shuffle=True),
             self._featured(manifest.val, [val], cut, shuffle=False),
         )
+
+    def val_images(self, positions_N: np.ndarray, inputs: Inputs | None) -> Source:
+        """Returns some validation images, by their positions: pictures, or a backbone's inputs."""
+        items = [self._manifest.val[position] for position in positions_N]
+        if inputs is None:
+            batches = self._pictures.batches(items, shuffle=False)
+            return self._pictures.source(items, self._pictures.plain, batches)
+        every = self._rows(inputs.cut, 0, "val")
+        rows = Rows(every.array, every.rows_N[positions_N])
+        return self._featured(items, [rows], inputs.cut, shuffle=False)
+
+    def some_pictures(self) -> Tensor:
+        """Returns two images to try something on."""
+        return self._pictures.some()
 
     def for_spec(self, spec: RunSpec, reporter: Reporter) -> "Feed":
         """Returns a feed of the same pictures, prepared alike, for another spec."""

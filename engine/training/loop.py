@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from engine.errors import TrainingError
 from engine.events import Value
 from engine.models.classifier import Classifier
+from engine.training.gradients import gradient_norms
 from engine.training.memory import Judging, Undo, in_parts, judging_note, learning_note
 from engine.training.metrics import EpochMetrics
 from engine.training.mixing import Mixer
@@ -53,21 +54,25 @@ class StepLog:
         """Returns a log that makes at most MAX_STEP_EVENTS reports in a run."""
         return cls(reporter, every=max(1, math.ceil(num_steps / MAX_STEP_EVENTS)))
 
+    def is_due(self, step: int) -> bool:
+        """Returns whether it is time to report with a step."""
+        return step % self.every == 0
+
     def add(
-        self, epoch: int, step: int, loss: float, correct: int, images: int, rates: dict[str, float]
+        self, epoch: int, step: int, loss: float, correct: int, images: int, told: dict[str, float]
     ) -> None:
-        """Counts a step and reports when it is time."""
+        """Counts a step and reports when it is time; what else is `told` is of this step alone."""
         self._loss += loss * images
         self._correct += correct
         self._images += images
-        if step % self.every:
+        if not self.is_due(step):
             return
         now = time.perf_counter()
         values: Mapping[str, Value] = {
             "train/loss": self._loss / self._images,
             "train/accuracy": self._correct / self._images,
             "images_per_second": self._images / max(now - self._started, 1e-9),
-            **rates,
+            **told,
         }
         self.reporter.emit("step", epoch, step, values)
         self.restart(now)
@@ -184,11 +189,23 @@ class Learner:
             loss: Tensor = self.criterion(logits_BK, targets)
         return loss, logits_BK
 
-    def descend(self, step: int) -> None:
-        """Takes one step along the gradients that were added up, and along that of the penalty."""
+    def descend(self, step: int, measures: bool = False) -> dict[str, float]:
+        """Takes one step along the gradients that were added up, and along that of the penalty.
+
+        Args:
+            step: counts from 1.
+            measures: whether to look how strong they are.
+
+        Returns:
+            The norm of each stage's gradient, that of the penalty counted in, before a gradient
+            that is too long is clipped; nothing where they are not measured.
+        """
         if self.penalty is not None:
             self.precision.backward(self.penalty())
         scaler = self.precision.scaler
+        # Asked for only where the loss was scaled: it waits for a GPU.
+        scale = scaler.get_scale() if measures and scaler.is_enabled() else 1.0
+        norms = gradient_norms(self.model, scale) if measures else {}
         if self.clip_norm:
             scaler.unscale_(self.optimiser)
             clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], self.clip_norm)
@@ -196,6 +213,7 @@ class Learner:
         scaler.update()
         if self.average is not None:
             self.average.update(self.model, step)
+        return norms
 
 
 def train_one_epoch(
@@ -241,10 +259,10 @@ def train_one_epoch(
         loss_value = float(loss)
         if not math.isfinite(loss_value):
             raise TrainingError(_not_finite("training", loss_value, epoch, step, rates))
-        learner.descend(step)
+        norms = learner.descend(step, measures=log.is_due(step))
         metrics.update(loss, logits_BK, labels_B)
         correct = int((logits_BK.argmax(dim=1) == labels_B).sum())
-        log.add(epoch, step, loss_value, correct, len(labels_B), rates)
+        log.add(epoch, step, loss_value, correct, len(labels_B), rates | norms)
         after_step(index)
         if log.reporter.should_stop():
             raise StopTrainingError

@@ -54,6 +54,7 @@ def state_of(session: Session, elapsed: float) -> State:
         "best_val_accuracy": session.outcome.best_val_accuracy,
         "elapsed_seconds": elapsed,
         "trained_seconds": session.trained_seconds,
+        "layers": session.layers.state(),
         "on_features_before": session.ran_on,
         "fingerprint": session.manifest.fingerprint,
         "memory": {
@@ -84,6 +85,9 @@ def restore(session: Session, state: State) -> None:
             "the run anew."
         )
     learner = session.learner
+    if moved := set(values["moved"]):
+        # Set up anew, they are still what the run began with.
+        session.layers.before.keep(moved)
     try:
         _load(session, session.model, _part(state, MODEL))
         if learner.average is not None:
@@ -99,7 +103,9 @@ def restore(session: Session, state: State) -> None:
         ) from error
     if blend := _part(state, BLEND):
         session.blend_start = {name: tensor.to(session.device) for name, tensor in blend.items()}
-    session.moved = set(values["moved"])
+    session.moved = moved
+    if "layers" in values:
+        session.layers.load_state(values["layers"])
     # What a person asked for is asked for again by who keeps that.
     kept = [Act.parse(act) for act in values["waiting"]]
     session.waiting = [act for act in kept if act in session.spec.steering]

@@ -24,6 +24,7 @@ from engine.training.checkpoint import BestCheckpoint
 from engine.training.device import choose_device
 from engine.training.features import BATCH_SIZE
 from engine.training.feeding import Feed, Inputs
+from engine.training.layers import Layers
 from engine.training.layout import blank_images, layout_of_run
 from engine.training.loop import Forward, Learner, StepLog
 from engine.training.memory import Judging
@@ -90,6 +91,7 @@ class Session:
         reporter: is told what happens.
         checkpoint: keeps the best weights.
         folder: the run's own.
+        layers: what is kept to tell how far each stage has moved.
         started: perf_counter seconds.
         epoch: the present one, counted from 1; 0 before the first.
         within: what the present epoch has come to; None before its first step and after its end.
@@ -119,6 +121,7 @@ class Session:
     reporter: Reporter
     checkpoint: BestCheckpoint
     folder: Path
+    layers: Layers
     started: float
     epoch: int = 0
     within: Within | None = None
@@ -287,6 +290,7 @@ def set_up(
             folder / CHECKPOINT_FILE, model if average is None else average.module
         ),
         folder=folder,
+        layers=Layers.of_run(spec, model, len(manifest.train), len(manifest.val)),
         started=started,
         waiting=list(spec.steering),
     )

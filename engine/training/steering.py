@@ -57,6 +57,8 @@ def enter(session: Session, before: int, epoch: int) -> None:
     free = set(factors)
     every = session.spec.training.batch_norm == "update"
     touched = set(session.model.backbone.stages) if every else free
+    if touched:
+        session.layers.before.keep(free)
     if touched - session.moved:
         # What was best so far may hold tensors that are about to change.
         session.checkpoint.write()

@@ -24,6 +24,7 @@ from engine.training.device import memory_errors, peak_memory_mib, threads_for
 from engine.training.elsewhere import known_manifest
 from engine.training.features import BATCH_SIZE
 from engine.training.feeding import TELLING_IMAGES, Inputs
+from engine.training.judge_layers import layer_values, watch_stages
 from engine.training.keeping import keep_state, keep_within, pause
 from engine.training.layout import blank_images
 from engine.training.loop import Forward, evaluate, train_one_epoch
@@ -33,6 +34,7 @@ from engine.training.passes import compile_errors
 from engine.training.predictions import Predictions
 from engine.training.repeatable import insist_where_possible
 from engine.training.reporter import Pauser, Reporter, StopTrainingError
+from engine.training.representation import Watch
 from engine.training.resume import acts_ahead, features_at_once, restore
 from engine.training.session import (
     CHECKPOINT_FILE,
@@ -240,20 +242,9 @@ def _train_and_judge(session: Session, within: Within, epoch: int, inputs: Input
     train_source, val_source, forward, judged_forward = sources
     _train(session, within, epoch, inputs, train_source, forward)
     trained = time.perf_counter()
-    on_head_alone = _is_head_alone(inputs)
-    (session.judged.head if on_head_alone else session.judged).eval()
     val_metrics = EpochMetrics(len(session.manifest.classes), session.device)
-    still = nullcontext() if on_head_alone else session.feed.folded(session.judged.backbone)
-    with still:
-        logits_NK = evaluate(
-            epoch,
-            session.learner.precision.wrapped(judged_forward),
-            val_source,
-            session.val_criterion,
-            val_metrics,
-            session.reporter,
-            session.judging,
-        )
+    watch = watch_stages(session, inputs)
+    logits_NK = _judge(session, epoch, inputs, val_source, judged_forward, val_metrics, watch)
     now, train_seconds = time.perf_counter(), trained - within.began
     values: dict[str, Value] = {
         **within.metrics.result("train"),
@@ -265,12 +256,37 @@ def _train_and_judge(session: Session, within: Within, epoch: int, inputs: Input
         "seconds": now - within.began,
         "elapsed_seconds": now - session.started,
         "peak_memory_mib": peak_memory_mib(session.device),
+        **layer_values(session, inputs, watch.features()),
     }
     session.trained_seconds += now - within.began
     session.learner.rates.measured(float(val_metrics.result("val")["val/loss"]))
     _keep_if_best(session, epoch, float(val_metrics.result("val")["val/accuracy"]), logits_NK)
     _note_speed(session, within, train_source.num_images, train_seconds)
     session.reporter.emit("epoch", epoch, epoch * train_source.num_batches, values)
+
+
+def _judge(
+    session: Session,
+    epoch: int,
+    inputs: Inputs | None,
+    source: Source,
+    forward: Forward,
+    metrics: EpochMetrics,
+    watch: Watch,
+) -> Tensor:
+    on_head_alone = _is_head_alone(inputs)
+    (session.judged.head if on_head_alone else session.judged).eval()
+    still = nullcontext() if on_head_alone else session.feed.folded(session.judged.backbone)
+    with still, watch.hooked():
+        return evaluate(
+            epoch,
+            watch.forward(session.learner.precision.wrapped(forward)),
+            watch.source(source),
+            session.val_criterion,
+            metrics,
+            session.reporter,
+            session.judging,
+        )
 
 
 def _train(

@@ -70,12 +70,19 @@ def finish(
     fingerprint: str = FINGERPRINT,
     classes: Sequence[str] = CLASSES,
     status: Status = "finished",
+    layers: Sequence[dict[str, Value]] = (),
+    gradients: dict[str, Value] | None = None,
 ) -> Run:
-    """Runs a queued run to its end, one epoch for each validation accuracy (fraction)."""
+    """Runs a queued run to its end, one epoch for each validation accuracy (fraction).
+
+    `layers` are what epochs tell of their stages, `gradients` what each step tells of them.
+    """
     start(store, run)
     new_events = [_prepare(store, run, fingerprint, classes)]
     for epoch, accuracy in enumerate(val_accuracies, start=1):
-        new_events += [*_steps(epoch), _epoch(epoch, accuracy)]
+        told = layers[epoch - 1] if layers else {}
+        steps = [_with(event, gradients or {}) for event in _steps(epoch)]
+        new_events += [*steps, _with(_epoch(epoch, accuracy), told)]
     store.append(run.id, new_events)
     summary: dict[str, Any] = {"seconds": SECONDS_PER_EPOCH * len(val_accuracies)}
     if val_accuracies:
@@ -142,6 +149,10 @@ def _epoch(epoch: int, val_accuracy: float) -> NewEvent:
         "peak_memory_mib": 512.0,
     }
     return (time.time(), "epoch", epoch, epoch * STEPS_PER_EPOCH, values)
+
+
+def _with(event: NewEvent, told: dict[str, Value]) -> NewEvent:
+    return (*event[:4], {**event[4], **told})
 
 
 def _predictions(accuracy: float, epoch: int, num_classes: int) -> Predictions:

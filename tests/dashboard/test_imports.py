@@ -36,6 +36,7 @@ DRAWS = (
     "server.py",
     "model_choice.py",
     "recipe_choice.py",
+    "layers_section.py",
     "lr_finder_section.py",
     "images_section.py",
     "instant_section.py",

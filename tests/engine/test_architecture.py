@@ -51,6 +51,7 @@ LIGHT_MODULES = [
     "engine.insight.shift_verdicts",
     "engine.insight.shift_work",
     "engine.insight.shift_worker",
+    "engine.insight.layers",
     "engine.insight.survey",
     "engine.insight.thinning",
     "engine.logs",

@@ -103,7 +103,7 @@ def told(*recorders: Recorder) -> dict[int, dict[str, Value]]:
                 found[event.epoch] = {
                     name: value
                     for name, value in event.values.items()
-                    if name.startswith(("train/", "val/", "lr/"))
+                    if name.startswith(("train/", "val/", "lr/", "drift", "cka"))
                 }
     return found
 
