@@ -1,0 +1,194 @@
+"""Confusion matrices whose cells can be clicked, and the difference of two, as pure functions."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dashboard.charts import letter_by_letter
+
+Scale = Literal["images", "share of class"]
+Cell = tuple[int, int]
+SCALES: tuple[Scale, ...] = ("images", "share of class")
+# With more classes, numbers in the cells would lie over each other.
+MOST_WITH_NUMBERS = 20
+# With more, a phone has no room for a name a row.
+MOST_NAMED = 40
+LONGEST_NAME = 18
+FAINT = "rgba(128,128,128,0.06)"
+LESS, MORE = "#c2410c", "#2b7de9"
+
+
+def confusion_figure(
+    counts_KK: NDArray[np.int64], classes: Sequence[str], colour: str, scale: Scale = "images"
+) -> go.Figure:
+    """Returns a confusion matrix: true classes down, named ones across.
+
+    Colour shows the share of the true class, so that rare classes are judged like common ones.
+
+    Args:
+        counts_KK: images by true class (rows) and class that was named (columns), K classes.
+        classes: their names.
+        colour: of the run.
+        scale: what the cells say.
+    """
+    shares_KK = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+    if scale == "images":
+        texts = [[f"{one}" if one else "" for one in row] for row in counts_KK.tolist()]
+    else:
+        texts = [[f"{100 * one:.0f}" if one else "" for one in row] for row in shares_KK.tolist()]
+    heatmap = _heatmap(
+        shares_KK,
+        texts,
+        len(classes),
+        colorscale=[[0.0, FAINT], [1.0, colour]],
+        zmin=0.0,
+        zmax=1.0,
+        colorbar=_colour_bar("share of true class", ".0%"),
+    )
+
+    def told(label: str, named: str, cell: Cell) -> str:
+        return f"{label} taken for {named}: {counts_KK[cell]:,} images ({shares_KK[cell]:.0%})"
+
+    return _figure(heatmap, _targets(counts_KK, classes, told), classes)
+
+
+def difference_figure(
+    first_KK: NDArray[np.int64],
+    second_KK: NDArray[np.int64],
+    classes: Sequence[str],
+    names: tuple[str, str],
+    scale: Scale = "images",
+) -> go.Figure:
+    """Returns the second confusion matrix less the first, of the same images.
+
+    Args:
+        first_KK: images by true class (rows) and class that was named (columns).
+        second_KK: likewise, of the other run.
+        classes: their names.
+        names: of the runs.
+        scale: what the cells say: images, or points of the true class's share.
+    """
+    difference_KK = second_KK - first_KK
+    totals_K1 = np.maximum(first_KK.sum(axis=1, keepdims=True), 1)
+    shown_KK = difference_KK if scale == "images" else 100 * difference_KK / totals_K1
+    texts = [[f"{one:+.0f}" if one else "" for one in row] for row in shown_KK.tolist()]
+    most = float(max(1.0, np.abs(shown_KK).max(initial=0.0)))
+    heatmap = _heatmap(
+        shown_KK,
+        texts,
+        len(classes),
+        colorscale=[[0.0, LESS], [0.5, FAINT], [1.0, MORE]],
+        zmin=-most,
+        zmax=most,
+        colorbar=_colour_bar("images" if scale == "images" else "points", "+.0f"),
+    )
+    first, second = (letter_by_letter(name) for name in names)
+
+    def told(label: str, named: str, cell: Cell) -> str:
+        counts = f"{first} {first_KK[cell]:,}, {second} {second_KK[cell]:,} images"
+        return f"{label} taken for {named}: {counts}"
+
+    return _figure(heatmap, _targets(first_KK + second_KK, classes, told), classes)
+
+
+def clicked_cell(state: Any) -> tuple[str, str] | None:
+    """Returns (true class, named class) of the cell that was clicked, None of none.
+
+    Args:
+        state: what Streamlit keeps of a chart whose selections it watches.
+    """
+    points = state.selection.points if state else []
+    for point in points:
+        data = point.get("customdata")
+        if data:
+            return str(data[0]), str(data[1])
+    return None
+
+
+def _heatmap(
+    values_KK: NDArray[Any], texts: list[list[str]], num_classes: int, **options: Any
+) -> go.Heatmap:
+    places = list(range(num_classes))
+    return go.Heatmap(
+        z=values_KK,
+        x=places,
+        y=places,
+        text=texts if num_classes <= MOST_WITH_NUMBERS else None,
+        texttemplate="%{text}" if num_classes <= MOST_WITH_NUMBERS else None,
+        hoverinfo="skip",
+        xgap=1 if num_classes <= MOST_NAMED else 0,
+        ygap=1 if num_classes <= MOST_NAMED else 0,
+        **options,
+    )
+
+
+def _colour_bar(title: str, form: str) -> dict[str, Any]:
+    # Below: beside the matrix it would take a third of a phone.
+    return {
+        "title": {"text": title, "side": "top"},
+        "tickformat": form,
+        "orientation": "h",
+        "y": 1.0,
+        "yanchor": "bottom",
+        "len": 0.6,
+        "thickness": 10,
+    }
+
+
+def _targets(
+    counts_KK: NDArray[np.int64],
+    classes: Sequence[str],
+    told: Callable[[str, str, Cell], str],
+) -> go.Scatter:
+    """Returns points that nobody sees, one on each cell with images.
+
+    A heatmap tells of no click, points do, and of what is nearest to the pointer.
+    """
+    cells = [(int(row), int(column)) for row, column in np.argwhere(counts_KK)]
+    shown = [letter_by_letter(name) for name in classes]
+    return go.Scatter(
+        x=[column for _, column in cells],
+        y=[row for row, _ in cells],
+        customdata=[[classes[row], classes[column]] for row, column in cells],
+        text=[told(shown[row], shown[column], (row, column)) for row, column in cells],
+        hovertemplate="%{text}<extra></extra>",
+        mode="markers",
+        marker={"size": 22, "symbol": "square", "opacity": 0.0},
+        selected={"marker": {"opacity": 0.0}},
+        unselected={"marker": {"opacity": 0.0}},
+        showlegend=False,
+    )
+
+
+def _figure(heatmap: go.Heatmap, targets: go.Scatter, classes: Sequence[str]) -> go.Figure:
+    num = len(classes)
+    # Ticks by number, so that classes called 0 to 9 are names as well.
+    step = 1 if num <= MOST_NAMED else -(-num // MOST_NAMED)
+    ticks = {
+        "tickvals": list(range(0, num, step)),
+        "ticktext": [_short(name) for name in classes[::step]],
+        "automargin": True,
+        "showgrid": False,
+        "zeroline": False,
+    }
+    figure = go.Figure([heatmap, targets])
+    figure.update_layout(
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        height=min(820, max(380, 160 + 30 * num)),
+        hovermode="closest",
+        dragmode=False,
+        clickmode="event+select",
+        xaxis={"title": "class that was named", "tickangle": -45, "range": [-0.5, num - 0.5]}
+        | ticks,
+        yaxis={"title": "true class", "range": [num - 0.5, -0.5]} | ticks,
+    )
+    return figure
+
+
+def _short(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        name = name[: LONGEST_NAME - 1] + "…"
+    return letter_by_letter(name)
