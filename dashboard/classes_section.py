@@ -96,8 +96,9 @@ def _between(
         names = [short_name(one.run) for one in pair]
         with left:
             st.markdown(f"**{plain(names[1])}** less **{plain(names[0])}**")
+            first_KK, second_KK = shared.matrices
             figure = difference_figure(
-                *shared.matrices, shared.classes, (names[0], names[1]), scale
+                first_KK, second_KK, shared.classes, (names[0], names[1]), scale
             )
             _clickable(page, "confusion.difference", figure, EITHER)
             st.caption(

@@ -28,16 +28,16 @@ def classes_view(page: str, reports: Sequence[RunReport]) -> None:
     known = [(one, found) for one in pair if (found := _judgement(one)) is not None]
     if not known:
         return
-    runs, found = [one for one, _ in known], [each for _, each in known]
+    runs, said = [one for one, _ in known], [each for _, each in known]
     epochs = [_epoch(one) for one in runs]
-    confusion_section(page, runs, found, epochs)
-    scores_section(page, runs, found)
-    reliability_section(page, runs, found)
-    if all(len(each.classes) == 2 and each.classes == found[0].classes for each in found):
+    confusion_section(page, runs, said, epochs)
+    scores_section(page, runs, said)
+    reliability_section(page, runs, said)
+    if all(len(each.classes) == 2 and each.classes == said[0].classes for each in said):
         # scikit-learn's metrics take a second to import, and most data has more classes.
         from dashboard.threshold_section import threshold_section
 
-        threshold_section(page, runs, found)
+        threshold_section(page, runs, said)
 
 
 def _judgement(one: RunReport) -> Judgement | None:

@@ -50,7 +50,7 @@ def confusion_figure(
     )
 
     def told(label: str, named: str, cell: Cell) -> str:
-        return f"{label} taken for {named}: {counts_KK[cell]:,} images ({shares_KK[cell]:.0%})"
+        return f"{label} taken for {named}: {_images(counts_KK[cell])} ({shares_KK[cell]:.0%})"
 
     return _figure(heatmap, _targets(counts_KK, classes, told), classes)
 
@@ -88,7 +88,7 @@ def difference_figure(
     first, second = (letter_by_letter(name) for name in names)
 
     def told(label: str, named: str, cell: Cell) -> str:
-        counts = f"{first} {first_KK[cell]:,}, {second} {second_KK[cell]:,} images"
+        counts = f"{first} {first_KK[cell]:,}, {second} {_images(second_KK[cell])}"
         return f"{label} taken for {named}: {counts}"
 
     return _figure(heatmap, _targets(first_KK + second_KK, classes, told), classes)
@@ -108,16 +108,23 @@ def clicked_cell(state: Any) -> tuple[str, str] | None:
     return None
 
 
+def _images(count: int) -> str:
+    return f"{count:,} image" if count == 1 else f"{count:,} images"
+
+
 def _heatmap(
     values_KK: NDArray[Any], texts: list[list[str]], num_classes: int, **options: Any
 ) -> go.Heatmap:
     places = list(range(num_classes))
+    has_numbers = num_classes <= MOST_WITH_NUMBERS
     return go.Heatmap(
         z=values_KK,
         x=places,
         y=places,
-        text=texts if num_classes <= MOST_WITH_NUMBERS else None,
-        texttemplate="%{text}" if num_classes <= MOST_WITH_NUMBERS else None,
+        text=texts if has_numbers else None,
+        texttemplate="%{text}" if has_numbers else None,
+        # Numbers say it all, and a phone has no room to spare.
+        showscale=not has_numbers,
         hoverinfo="skip",
         xgap=1 if num_classes <= MOST_NAMED else 0,
         ygap=1 if num_classes <= MOST_NAMED else 0,
@@ -126,15 +133,11 @@ def _heatmap(
 
 
 def _colour_bar(title: str, form: str) -> dict[str, Any]:
-    # Below: beside the matrix it would take a third of a phone.
     return {
-        "title": {"text": title, "side": "top"},
+        "title": {"text": title, "side": "right"},
         "tickformat": form,
-        "orientation": "h",
-        "y": 1.0,
-        "yanchor": "bottom",
-        "len": 0.6,
-        "thickness": 10,
+        "len": 0.9,
+        "thickness": 8,
     }
 
 
@@ -177,7 +180,7 @@ def _figure(heatmap: go.Heatmap, targets: go.Scatter, classes: Sequence[str]) ->
     figure = go.Figure([heatmap, targets])
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        height=min(820, max(380, 160 + 30 * num)),
+        height=min(820, max(340, 130 + 30 * num)),
         hovermode="closest",
         dragmode=False,
         clickmode="event+select",

@@ -50,6 +50,10 @@ COMMANDS = {
     "compare": Command(
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
+    "explain": Command(
+        "explain",
+        "Show which parts of a picture speak for a class, as a run's best checkpoint sees it.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

@@ -61,7 +61,8 @@ def judgement(one: RunReport) -> Judgement | None:
 
 def shares_of_class(counts_KK: NDArray[np.int64]) -> NDArray[np.float64]:
     """Returns a confusion matrix as fractions of each true class; rows without images are 0."""
-    return counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+    shares_KK: NDArray[np.float64] = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+    return shares_KK
 
 
 @dataclass(frozen=True)

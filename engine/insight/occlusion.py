@@ -48,7 +48,8 @@ def covered_maps(
     logits_1K = model(image_CHW[None])
     least = LEAST_FALL * float(logits_1K.max() - logits_1K.min())
     whole_K = _evidence(logits_1K)[0]
-    corners = list(itertools.product(range(1 - COVERED, SIDE), repeat=2))
+    firsts = range(1 - COVERED, SIDE)
+    corners = list(itertools.product(firsts, firsts))
     falls = []
     for start in range(0, NUM_PARTS, BATCH):
         batch = corners[start : start + BATCH]

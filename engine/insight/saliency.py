@@ -66,6 +66,19 @@ def explain(questions: Sequence[Question], reporter: Reporter) -> list[SaliencyM
     return maps
 
 
+def named_class(run_id: str, path: str) -> str:
+    """Returns the class that a run's best checkpoint finds most probable in a picture.
+
+    Raises:
+        WeightsError: the run has no checkpoint that can be read.
+        DataError: the picture cannot be read.
+        TrainingError: there is too little memory.
+    """
+    model, header = load_checkpoint(run_folder(run_id) / CHECKPOINT_FILE)
+    with memory_errors(), torch.inference_mode():
+        return header.classes[int(model(_image(path, header)[None]).argmax())]
+
+
 def _found(question: Question, advance: Callable[[int], None]) -> dict[str, SaliencyMap]:
     model, header = load_checkpoint(run_folder(question.run_id) / CHECKPOINT_FILE)
     unknown = [name for name in question.classes if name not in header.classes]
