@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from dashboard.charts import letter_by_letter
 from engine.insight.calibration import Reliability
@@ -129,9 +128,7 @@ def reliability_figure(runs: Sequence[ReliableRun]) -> go.Figure:
 
     A point on the diagonal is right as often as it says; below it the model is too sure of itself.
     """
-    figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, row_heights=[0.74, 0.26], vertical_spacing=0.06
-    )
+    figure = go.Figure()
     figure.add_scatter(
         x=[0, 1],
         y=[0, 1],
@@ -139,8 +136,6 @@ def reliability_figure(runs: Sequence[ReliableRun]) -> go.Figure:
         line={"color": GREY, "width": 1.4, "dash": "dash"},
         name="as sure as right",
         hoverinfo="skip",
-        row=1,
-        col=1,
     )
     for one in runs:
         label = f"{letter_by_letter(one.label)}, ECE {100 * one.found.error:.1f} %"
@@ -156,8 +151,6 @@ def reliability_figure(runs: Sequence[ReliableRun]) -> go.Figure:
             marker={"size": [_dot(count, sum(counts)) for count in counts]},
             hovertemplate="sure of %{x:.0%}, right in %{y:.0%} of %{customdata:,} images"
             "<extra>%{fullData.name}</extra>",
-            row=1,
-            col=1,
         )
         figure.add_bar(
             x=one.found.confidence_B,
@@ -168,20 +161,29 @@ def reliability_figure(runs: Sequence[ReliableRun]) -> go.Figure:
             marker={"color": one.colour, "opacity": 0.65},
             width=0.028,
             hovertemplate="%{y:,} images<extra>%{fullData.name}</extra>",
-            row=2,
-            col=1,
+            yaxis="y2",
         )
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         height=470,
         barmode="overlay",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        xaxis={
+            "title": "confidence in what was named",
+            "range": [-0.02, 1.02],
+            "tickformat": ".0%",
+            "automargin": True,
+            "anchor": "y2",
+        },
+        yaxis={
+            "title": "share right",
+            "range": [-0.02, 1.04],
+            "tickformat": ".0%",
+            "automargin": True,
+            "domain": [0.32, 1.0],
+        },
+        yaxis2={"title": "images", "automargin": True, "domain": [0.0, 0.24]},
     )
-    figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", automargin=True)
-    figure.update_xaxes(title="confidence: probability of the class that was named", row=2, col=1)
-    shares = {"title": "share right", "range": [-0.02, 1.04], "tickformat": ".0%"}
-    figure.update_yaxes(**shares, automargin=True, row=1, col=1)
-    figure.update_yaxes(title="images", automargin=True, row=2, col=1)
     return figure
 
 

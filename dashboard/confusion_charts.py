@@ -17,6 +17,8 @@ MOST_WITH_NUMBERS = 20
 # With more, a phone has no room for a name a row.
 MOST_NAMED = 40
 LONGEST_NAME = 18
+# Share of the full colour from which on a cell is too strong for dark letters.
+STRONG = 0.45
 FAINT = "rgba(128,128,128,0.06)"
 LESS, MORE = "#c2410c", "#2b7de9"
 
@@ -41,8 +43,6 @@ def confusion_figure(
         texts = [[f"{100 * one:.0f}" if one else "" for one in row] for row in shares_KK.tolist()]
     heatmap = _heatmap(
         shares_KK,
-        texts,
-        len(classes),
         colorscale=[[0.0, FAINT], [1.0, colour]],
         zmin=0.0,
         zmax=1.0,
@@ -52,7 +52,8 @@ def confusion_figure(
     def told(label: str, named: str, cell: Cell) -> str:
         return f"{label} taken for {named}: {_images(counts_KK[cell])} ({shares_KK[cell]:.0%})"
 
-    return _figure(heatmap, _targets(counts_KK, classes, told), classes)
+    numbers = _numbers(texts, shares_KK > STRONG)
+    return _figure(heatmap, numbers, _targets(counts_KK, classes, told), classes)
 
 
 def difference_figure(
@@ -78,8 +79,6 @@ def difference_figure(
     most = float(max(1.0, np.abs(shown_KK).max(initial=0.0)))
     heatmap = _heatmap(
         shown_KK,
-        texts,
-        len(classes),
         colorscale=[[0.0, LESS], [0.5, FAINT], [1.0, MORE]],
         zmin=-most,
         zmax=most,
@@ -91,7 +90,8 @@ def difference_figure(
         counts = f"{first} {first_KK[cell]:,}, {second} {_images(second_KK[cell])}"
         return f"{label} taken for {named}: {counts}"
 
-    return _figure(heatmap, _targets(first_KK + second_KK, classes, told), classes)
+    numbers = _numbers(texts, np.abs(shown_KK) > STRONG * most)
+    return _figure(heatmap, numbers, _targets(first_KK + second_KK, classes, told), classes)
 
 
 def clicked_cell(state: Any) -> tuple[str, str] | None:
@@ -112,24 +112,48 @@ def _images(count: int) -> str:
     return f"{count:,} image" if count == 1 else f"{count:,} images"
 
 
-def _heatmap(
-    values_KK: NDArray[Any], texts: list[list[str]], num_classes: int, **options: Any
-) -> go.Heatmap:
-    places = list(range(num_classes))
-    has_numbers = num_classes <= MOST_WITH_NUMBERS
+def _heatmap(values_KK: NDArray[Any], **options: Any) -> go.Heatmap:
+    num_classes = len(values_KK)
     return go.Heatmap(
         z=values_KK,
-        x=places,
-        y=places,
-        text=texts if has_numbers else None,
-        texttemplate="%{text}" if has_numbers else None,
+        x=list(range(num_classes)),
+        y=list(range(num_classes)),
         # Numbers say it all, and a phone has no room to spare.
-        showscale=not has_numbers,
+        showscale=num_classes > MOST_WITH_NUMBERS,
         hoverinfo="skip",
         xgap=1 if num_classes <= MOST_NAMED else 0,
         ygap=1 if num_classes <= MOST_NAMED else 0,
         **options,
     )
+
+
+def _numbers(texts: Sequence[Sequence[str]], is_strong_KK: NDArray[np.bool_]) -> list[go.Scatter]:
+    """Returns the numbers in the cells: white where the colour is strong, else as all text is.
+
+    Plotly's own choice takes a faint cell for a light one, which in the dark it is not.
+    """
+    if len(texts) > MOST_WITH_NUMBERS:
+        return []
+    layers = []
+    for is_strong, font in ((True, {"color": "white"}), (False, {})):
+        cells = [
+            (row, column)
+            for row, line in enumerate(texts)
+            for column, text in enumerate(line)
+            if text and bool(is_strong_KK[row, column]) == is_strong
+        ]
+        layers.append(
+            go.Scatter(
+                x=[column for _, column in cells],
+                y=[row for row, _ in cells],
+                text=[texts[row][column] for row, column in cells],
+                mode="text",
+                textfont=font,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    return layers
 
 
 def _colour_bar(title: str, form: str) -> dict[str, Any]:
@@ -166,7 +190,9 @@ def _targets(
     )
 
 
-def _figure(heatmap: go.Heatmap, targets: go.Scatter, classes: Sequence[str]) -> go.Figure:
+def _figure(
+    heatmap: go.Heatmap, numbers: list[go.Scatter], targets: go.Scatter, classes: Sequence[str]
+) -> go.Figure:
     num = len(classes)
     # Ticks by number, so that classes called 0 to 9 are names as well.
     step = 1 if num <= MOST_NAMED else -(-num // MOST_NAMED)
@@ -177,7 +203,7 @@ def _figure(heatmap: go.Heatmap, targets: go.Scatter, classes: Sequence[str]) ->
         "showgrid": False,
         "zeroline": False,
     }
-    figure = go.Figure([heatmap, targets])
+    figure = go.Figure([heatmap, *numbers, targets])
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         height=min(820, max(340, 130 + 30 * num)),

@@ -53,7 +53,9 @@ def _page(key: str, images: Sequence[JudgedImage]) -> Sequence[JudgedImage]:
     if num_pages > 1:
         page_help = f"{PAGE_OF_IMAGES} of {len(images):,} images each."
         label = f"Page of {num_pages:,}"
-        number = int(st.number_input(label, 1, num_pages, key=f"{key}.page", help=page_help))
+        number = int(
+            st.number_input(label, 1, num_pages, key=f"{key}.page", help=page_help, width=160)
+        )
     return images[PAGE_OF_IMAGES * (number - 1) : PAGE_OF_IMAGES * number]
 
 

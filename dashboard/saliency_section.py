@@ -19,7 +19,7 @@ FOR_NAMED = "the class it names"
 FOR_LABEL = "the true class"
 METHODS: dict[Method, str] = {"fit": "what fits the network", "occlusion": "covering parts"}
 LEGEND = (
-    "Bright parts speak for the class, grey and dark ones do not. Each map is relative to its own "
+    "Lit parts speak for the class, grey and dark ones do not. Each map is relative to its own "
     "strongest part, and as coarse as its cells. It shows where a model finds evidence, not why "
     "that is evidence."
 )
@@ -76,9 +76,10 @@ def _choices(page: str, image: JudgedImage) -> tuple[str, Method]:
             required=True,
             format_func=METHODS.__getitem__,
             key=f"{page}.saliency.method",
-            help="Grad-CAM (Selvaraju et al. 2017) fits networks with a last map, such as CNNs and "
-            "Swin. Covering one part after the other (Zeiler & Fergus 2014) fits all, ViTs among "
-            "them, and takes 64 looks at the picture.",
+            help="Grad-CAM (Selvaraju et al. 2017) fits networks whose last map has at least 4 × 4 "
+            "cells, such as CNNs and Swin on pictures of 128 px and more. Covering one part after "
+            "the other (Zeiler & Fergus 2014) fits all, ViTs among them, and takes 64 looks at "
+            "the picture.",
         )
     return aim, method
 

@@ -30,7 +30,10 @@ def precision_recall_figure(runs: Sequence[RankedRun], threshold: float) -> go.F
         curve = one.ranking.precision_recall()
         name = f"{letter_by_letter(one.label)}, AP {one.ranking.average_precision:.3f}"
         # As steps: between two thresholds there is none, so nothing lies on a line.
-        _line(figure, one, name, curve.x_T, curve.y_T, curve.thresholds_T, shape="vh")
+        # Of thresholds that find as much, that with fewest false alarms is on the edge.
+        edge = np.append(True, np.diff(curve.x_T) > 0.0)
+        xs, ys, thresholds = curve.x_T[edge], curve.y_T[edge], curve.thresholds_T[edge]
+        _line(figure, one, name, xs, ys, thresholds, shape="vh")
         verdict = one.ranking.at(threshold)
         if verdict.precision is not None and verdict.recall is not None:
             _mark(figure, one, threshold, verdict.recall.value, verdict.precision.value)

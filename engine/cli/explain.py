@@ -1,4 +1,4 @@
-"""`thaw explain`: which parts of a picture speak for a class, as a run's best checkpoint sees it."""
+"""`thaw explain`: which parts of a picture speak for a class, as a run's checkpoint sees it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,8 +35,9 @@ def explain(
 ) -> None:
     """Show which parts of a picture speak for a class, as a run's best checkpoint sees it.
 
-    By Grad-CAM where the network has a last map, as CNNs and Swin do; else, as for ViTs, by
-    covering one part after the other. What was found is kept, and the Compare page shows it.
+    By Grad-CAM where the network's last map has at least 4 x 4 cells, as in CNNs and Swin; else, as
+    for ViTs and small pictures, by covering one part after the other. What was found is kept, and
+    the Compare page shows it.
 
     Example: `thaw explain 3f9a2c1b --image bird.jpg --out why.png`
     """

@@ -17,11 +17,12 @@ from engine.models.catalogue import backbone_record
 from engine.spec import RunSpec
 
 SIDE = 320
-# What speaks for the class lies bright on a picture that is dimmed and grey elsewhere; the ramp is
-# told apart by lightness alone, so by anybody and on paper.
+# What speaks for the class is lit, and its picture shows through; all else is grey and in the dark.
+# The ramp is told apart by lightness alone, so by anybody and on paper.
 _STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _RAMP = ((30, 12, 69), (137, 34, 106), (212, 72, 66), (251, 155, 6), (252, 255, 164))
-_LEAST, _MOST = 0.35, 0.72
+# Share of the ramp in a pixel, in the dark and where it is brightest.
+_DARK, _LIT = 0.66, 0.4
 _GREY = 0.75
 
 
@@ -56,7 +57,7 @@ def overlay(picture: Image.Image, found: SaliencyMap) -> Image.Image:
     pixels_HW3 = np.asarray(picture, dtype=np.float64)
     grey_HW1 = pixels_HW3.mean(axis=2, keepdims=True)
     dimmed_HW3 = pixels_HW3 + _GREY * (1.0 - weights_HW1) * (grey_HW1 - pixels_HW3)
-    share_HW1 = _LEAST + (_MOST - _LEAST) * weights_HW1
+    share_HW1 = _DARK + (_LIT - _DARK) * weights_HW1
     mixed_HW3 = (1.0 - share_HW1) * dimmed_HW3 + share_HW1 * ramp(weights_HW1[..., 0])
     return Image.fromarray(mixed_HW3.round().clip(0, 255).astype(np.uint8))
 

@@ -35,6 +35,8 @@ from engine.training.reporter import Preparation, Reporter, StopTrainingError
 TASK = "looking at the picture"
 GRAD_CAM = "Grad-CAM"
 OCCLUSION = "occlusion"
+# With fewer cells down and across, as on small pictures, a last map tells next to nothing.
+LEAST_CELLS = 4
 
 
 def explain(questions: Sequence[Question], reporter: Reporter) -> list[SaliencyMap]:
@@ -149,7 +151,8 @@ def class_maps(
     By Grad-CAM, the weight of a channel of the last map is the mean of the gradient of the class's
     logit over it; the map is what is positive in the weighted sum, divided by its largest value.
     Where the answer follows from tokens that all know of each other, as in ViTs, no cell of a last
-    map stands for a place any more, and parts of the picture are covered instead.
+    map stands for a place any more; there, and where it has fewer than LEAST_CELLS down and across,
+    parts of the picture are covered instead.
 
     Args:
         model: in eval mode, on the CPU; it is left as it was.
@@ -170,7 +173,7 @@ def class_maps(
             model.backbone.network, lambda: model(images_1CHW)
         )
         logits_K = logits_1K[0].detach()
-        if method == "fit" and feature_map is not None and feature_map.layout != "tokens":
+        if method == "fit" and feature_map is not None and _tells_places(feature_map):
             maps = [_grad_cam(feature_map, logits_1K[0, place]) for place in places]
             rows, columns = maps[0].shape
             where = f"{rows} × {columns} cells of {feature_map.module}, the last map"
@@ -181,6 +184,11 @@ def class_maps(
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
+
+
+def _tells_places(feature_map: FeatureMap) -> bool:
+    side = feature_map.as_map(feature_map.output).shape[1]
+    return feature_map.layout != "tokens" and side >= LEAST_CELLS
 
 
 def _grad_cam(feature_map: FeatureMap, logit: Tensor) -> Tensor:
