@@ -50,7 +50,10 @@ def confusion_section(
         help="Colours show the share of the true class either way, so that rare classes are judged "
         "like common ones.",
     )
-    st.caption("The diagonal is right. Click a cell, or choose below, to see the images behind it.")
+    st.caption(
+        "The diagonal is right. Click a cell (tap it twice on a phone), or choose below, to see "
+        "the images behind it."
+    )
     _matrices(page, pair, judged, epochs, scale)
     images = judged_images(pair)
     names = [short_name(one.run) for one in pair]

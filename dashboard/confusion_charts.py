@@ -82,7 +82,7 @@ def difference_figure(
         colorscale=[[0.0, LESS], [0.5, FAINT], [1.0, MORE]],
         zmin=-most,
         zmax=most,
-        colorbar=_colour_bar("images" if scale == "images" else "points", "+.0f"),
+        colorbar=_colour_bar("images" if scale == "images" else "points", "+.3~g"),
     )
     first, second = (letter_by_letter(name) for name in names)
 
@@ -149,6 +149,9 @@ def _numbers(texts: Sequence[Sequence[str]], is_strong_KK: NDArray[np.bool_]) ->
                 text=[texts[row][column] for row, column in cells],
                 mode="text",
                 textfont=font,
+                # Never used, as only the points below are clicked; but without it a click would
+                # fade all numbers.
+                selected={"textfont": {"color": "white"}},
                 hoverinfo="skip",
                 showlegend=False,
             )
@@ -203,6 +206,7 @@ def _figure(
         "showgrid": False,
         "zeroline": False,
     }
+    is_large = num > MOST_WITH_NUMBERS
     figure = go.Figure([heatmap, *numbers, targets])
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -210,8 +214,14 @@ def _figure(
         hovermode="closest",
         dragmode=False,
         clickmode="event+select",
-        xaxis={"title": "class that was named", "tickangle": -45, "range": [-0.5, num - 0.5]}
-        | ticks,
+        xaxis=ticks
+        | {
+            "title": "class that was named" + (", in the same order" if is_large else ""),
+            "tickangle": -45,
+            "range": [-0.5, num - 0.5],
+            # Many names across would lie over each other.
+            "showticklabels": not is_large,
+        },
         yaxis={"title": "true class", "range": [num - 0.5, -0.5]} | ticks,
     )
     return figure

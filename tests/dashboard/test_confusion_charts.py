@@ -80,8 +80,9 @@ def test_many_classes_leave_the_counts_to_the_pointer_and_thin_the_names() -> No
     assert numbers(figure) == {}
     assert shown.showscale
     assert len(targets.x) == 100
-    assert list(figure.layout.xaxis.tickvals) == list(range(0, 100, 3))
-    assert max(map(len, figure.layout.xaxis.ticktext)) == 18
+    assert list(figure.layout.yaxis.tickvals) == list(range(0, 100, 3))
+    assert max(map(len, figure.layout.yaxis.ticktext)) == 18
+    assert not figure.layout.xaxis.showticklabels
     small = confusion_figure(COUNTS_KK, NAMES, "#123456")
     assert small.layout.height < figure.layout.height < 900
 

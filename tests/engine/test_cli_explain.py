@@ -37,7 +37,8 @@ def test_it_prints_the_promised_document_and_keeps_it_for_the_page(
     assert [one["class_name"] for one in found["maps"]] == ["birds", "fruit"]
     # The last map of 64 px has two cells a side, which tell nothing.
     assert {one["method"] for one in found["maps"]} == {"occlusion"}
-    assert Image.open(out).size == (320, 320)
+    with Image.open(out) as drawn:
+        assert drawn.size == (320, 320)
     kept = known_maps(Question(run_id, str(picture), ("birds", "fruit")))
     assert json.loads(json.dumps([one.to_dict() for one in kept.values()])) == found["maps"]
 
