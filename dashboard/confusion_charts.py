@@ -18,7 +18,7 @@ MOST_WITH_NUMBERS = 20
 MOST_NAMED = 40
 LONGEST_NAME = 18
 # Share of the full colour from which on a cell is too strong for dark letters.
-STRONG = 0.45
+STRONG = 0.6
 FAINT = "rgba(128,128,128,0.06)"
 LESS, MORE = "#c2410c", "#2b7de9"
 

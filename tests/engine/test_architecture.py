@@ -40,6 +40,7 @@ LIGHT_MODULES = [
     "engine.hyperrule",
     "engine.insight.blends",
     "engine.insight.chance",
+    "engine.insight.class_comparison",
     "engine.insight.classes",
     "engine.insight.compare",
     "engine.insight.explain_worker",

@@ -1,5 +1,6 @@
 """Scores class by class, against scikit-learn and by hand; matrices on shared images."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 from engine.data.manifest import MANIFEST_FILE
 from engine.errors import DataError
 from engine.home import run_folder
+from engine.insight.class_comparison import class_comparison
 from engine.insight.classes import (
     ClassScore,
     class_scores,
@@ -120,3 +122,17 @@ def test_what_a_run_says_is_read_from_its_folder(store: Store) -> None:
     (run_folder(one.run.id) / MANIFEST_FILE).unlink()
     with pytest.raises(DataError, match="train it again"):
         judgement(one)
+
+
+def test_all_of_it_is_plain_data(store: Store) -> None:
+    first, second = drawn(0.8, 1), drawn(0.6, 2)
+    reports = [ended(store, first), ended(store, second, {"seed": 1}, order=np.arange(60))]
+    found = json.loads(json.dumps(class_comparison(reports)))
+    assert [one["run_id"] for one in found["runs"]] == [one.run.id for one in reports]
+    assert found["runs"][0]["confusion"] == judgement(reports[0]).counts_KK.tolist()  # type: ignore[union-attr]
+    assert found["runs"][0]["two_classes"] is None
+    assert sum(found["runs"][1]["reliability"]["images"]) == 60
+    assert found["shared"]["images"] == 60
+    wrong = int((~first[:60]).sum() + (~second[:60]).sum())
+    assert sum(sum(pair["counts"]) for pair in found["most_confused"]) == wrong
+    assert class_comparison([]) == {"runs": [], "shared": None, "most_confused": []}
