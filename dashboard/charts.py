@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from dashboard.palette import PRIMARY
 from engine.events import MetricEvent
@@ -154,53 +153,3 @@ def _mark_acts(figure: go.Figure, curve: Curve, against: Against) -> None:
 def letter_by_letter(text: str) -> str:
     """Returns text from a person so that Plotly shows it as it is: it knows some HTML."""
     return escape(text, quote=False)
-
-
-def confusion_figure(
-    counts_KK: NDArray[np.int64], classes: Sequence[str], colour: str
-) -> go.Figure:
-    """Returns a confusion matrix: true classes down, predicted ones across, counts in the cells.
-
-    Colour shows the share of the true class, so that rare classes are judged like common ones.
-
-    Args:
-        counts_KK: images by true class (rows) and predicted class (columns), K classes.
-        classes: their names.
-        colour: of the run.
-    """
-    totals_K1 = counts_KK.sum(axis=1, keepdims=True)
-    shares_KK = counts_KK / np.maximum(totals_K1, 1)
-    names = [letter_by_letter(name) for name in classes]
-    heatmap = go.Heatmap(
-        z=shares_KK,
-        x=names,
-        y=names,
-        text=counts_KK,
-        texttemplate="%{text}" if len(classes) <= 25 else None,
-        customdata=counts_KK,
-        hovertemplate="%{y} taken for %{x}: %{customdata} images (%{z:.0%})<extra></extra>",
-        colorscale=[[0.0, "rgba(128,128,128,0.06)"], [1.0, colour]],
-        zmin=0.0,
-        zmax=1.0,
-        xgap=1,
-        ygap=1,
-        colorbar={"title": "share of true class", "tickformat": ".0%", "len": 0.9},
-    )
-    figure = go.Figure(heatmap)
-    figure.update_layout(
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        height=max(360, 60 + 30 * len(classes)),
-        xaxis={
-            "title": "predicted class",
-            "automargin": True,
-            "tickangle": -45,
-            "type": "category",
-        },
-        yaxis={
-            "title": "true class",
-            "autorange": "reversed",
-            "automargin": True,
-            "type": "category",
-        },
-    )
-    return figure

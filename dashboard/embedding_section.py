@@ -10,7 +10,8 @@ import streamlit as st
 
 from dashboard.embedding import heard_selection, linked_maps
 from dashboard.embedding_maps import MOST_COLOURED, SharedImages, embedding_maps
-from dashboard.images_section import gallery, short_of, two_of
+from dashboard.gallery import gallery
+from dashboard.pair_choice import choose_pair, short_name
 from dashboard.runs import colour_of, percent, plain, store
 from engine.errors import ThawError
 from engine.events import WORKING
@@ -77,7 +78,7 @@ def embedding_section(page: str, reports: Sequence[RunReport]) -> None:
             icon=":material/scatter_plot:",
         )
         return
-    runs = [one.run for one in (usable if len(usable) < 2 else two_of(page, usable))]
+    runs = [one.run for one in choose_pair(f"{page}.embedding", usable)]
     method = st.segmented_control(
         "How",
         list(METHODS),
@@ -151,7 +152,7 @@ def _show(page: str, runs: Sequence[Run], found: Sequence[Embedding]) -> None:
             icon=":material/balance:",
         )
         return
-    names = [short_of(run) for run in runs]
+    names = [short_name(run) for run in runs]
     key = f"{page}.embedding.{'.'.join(run.id for run in runs)}"
     places = _places(shared.images, names)
     _box(key, places, names)
@@ -307,7 +308,7 @@ def _notes(runs: Sequence[Run], found: Sequence[Embedding], shared: SharedImages
     """Says how the maps are to be read, and what is not on them."""
     st.caption(HOW_TO_READ[found[0].method])
     for run, one in zip(runs, found, strict=True):
-        name = plain(short_of(run))
+        name = plain(short_name(run))
         if len(one.images) < one.num_val:
             st.caption(
                 f"{name}: {len(one.images):,} of {one.num_val:,} validation images are laid out; "
@@ -323,7 +324,7 @@ def _notes(runs: Sequence[Run], found: Sequence[Embedding], shared: SharedImages
         if then and then != one.started_from:
             st.caption(
                 plain(
-                    f"{short_of(run)} started from {then}; what is found here now, and shown as "
+                    f"{short_name(run)} started from {then}; what is found here now, and shown as "
                     f"before, is {one.started_from}."
                 )
             )

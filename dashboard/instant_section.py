@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.charts import Curve, accuracy_figure, loss_figure
+from dashboard.confusion_charts import confusion_figure
 from dashboard.palette import run_colour
 from dashboard.plan_summary import named
 from dashboard.runs import duration, percent, plain, store

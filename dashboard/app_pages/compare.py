@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.blend_sections import interpolation_section, soup_section
-from dashboard.charts import confusion_figure
+from dashboard.classes_view import classes_view
 from dashboard.cost_section import cost_section
 from dashboard.curves_section import curves_section
 from dashboard.embedding_section import embedding_section
@@ -27,13 +27,9 @@ from dashboard.runs import (
 from dashboard.shift_section import shift_section
 from dashboard.steered import steered_section
 from dashboard.verdict_section import compared, estimates_section, verdict_section
-from engine.data.manifest import MANIFEST_FILE, Manifest
-from engine.errors import DataError
-from engine.home import run_folder
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.store import Run
 from engine.spec import field_info
-from engine.training.predictions import confusion_matrix
 
 PAGE = "compare"
 
@@ -171,28 +167,8 @@ def _memory(one: RunReport) -> str:
     return f"{one.epochs[-1].values['peak_memory_mib']:,.0f} MiB" if one.epochs else "–"
 
 
-def _confusions(reports: list[RunReport]) -> None:
-    shown = [(one, one.predictions()) for one in reports]
-    shown = [(one, predictions) for one, predictions in shown if predictions is not None]
-    if not shown:
-        st.info("No run here has predictions yet.", icon=":material/grid_on:")
-        return
-    st.subheader("Which classes are taken for which", anchor=False)
-    st.caption("Validation pictures in each run's best epoch; the diagonal is right.")
-    columns = st.columns(min(2, len(shown)))
-    for index, (one, predictions) in enumerate(shown):
-        assert predictions is not None
-        with columns[index % len(columns)]:
-            st.markdown(f"**{plain(label_of(one.run))}**, epoch {predictions.epoch}")
-            try:
-                manifest = Manifest.from_file(run_folder(one.run.id) / MANIFEST_FILE)
-            except DataError as error:
-                st.caption(plain(str(error)))
-                continue
-            figure = confusion_figure(
-                confusion_matrix(predictions), manifest.classes, colour_of(one.run)
-            )
-            st.plotly_chart(figure, key=f"{PAGE}.confusion.{one.run.id}")
+def _classes(reports: list[RunReport]) -> None:
+    classes_view(PAGE, reports)
 
 
 def _settings(runs: list[Run]) -> None:
@@ -228,7 +204,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Cost": _cost,
     "Learning curve": _learning,
     "Images": _images,
-    "Classes": _confusions,
+    "Classes": _classes,
     "Shift": _shift,
     "Embedding": _embedding,
     "Layers": _layers,

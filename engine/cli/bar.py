@@ -42,5 +42,7 @@ def bar_reporter(quiet: bool) -> Iterator[BarReporter]:
     """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     where = Console(stderr=True, markup=False)
-    with Progress(*columns, console=where, disable=quiet, transient=True) as progress:
+    # Where it cannot move it would leave an empty line before whatever is said next.
+    is_off = quiet or not where.is_terminal
+    with Progress(*columns, console=where, disable=is_off, transient=True) as progress:
         yield BarReporter(progress)

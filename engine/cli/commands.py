@@ -68,6 +68,10 @@ COMMANDS = {
         "layers",
         "Show how far each stage of a run moved from its first weights, and how much else it sees.",
     ),
+    "explain": Command(
+        "explain",
+        "Show which parts of a picture speak for a class, as a run's best checkpoint sees it.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

@@ -73,6 +73,14 @@ class Predictions:
 def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
     """Returns counts (K, K): rows are true classes, columns predicted ones."""
     num_classes = predictions.probabilities_NK.shape[1]
+    return confusion_counts(predictions.labels_N, predictions.predicted_N, num_classes)
+
+
+def confusion_counts(
+    labels_N: NDArray[np.integer], predicted_N: NDArray[np.integer], num_classes: int
+) -> NDArray[np.int64]:
+    """Returns the same counts (K, K), of classes as they are given."""
+    # As scikit-learn's confusion_matrix, which takes a second to import on the way to a page.
     counts_KK = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts_KK, (predictions.labels_N, predictions.predicted_N), 1)
+    np.add.at(counts_KK, (labels_N, predicted_N), 1)
     return counts_KK

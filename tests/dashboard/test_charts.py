@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.charts import Against, Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.charts import Against, Curve, accuracy_figure, loss_figure
 from engine.events import MetricEvent
 
 FROZEN_COLOUR, FULL_COLOUR = "#2b7de9", "#e8590c"
@@ -160,50 +159,3 @@ def test_acts_are_dotted_lines_over_the_whole_height(against: Against, places: l
 def test_acts_before_the_first_epoch_is_told_have_no_place_yet() -> None:
     curve = replace(steered_curve(), epochs=[])
     assert all("steered" not in one.name for one in accuracy_figure([curve], "seconds").data)
-
-
-COUNTS_KK = np.array([[8, 2, 0], [1, 0, 0], [0, 0, 0]])
-
-
-def heatmap(figure: go.Figure) -> go.Heatmap:
-    [only] = figure.data
-    return only
-
-
-def test_confusion_shows_counts_and_colours_by_share_of_the_true_class() -> None:
-    shown = heatmap(confusion_figure(COUNTS_KK, ["birds", "fruit", "boats"], FULL_COLOUR))
-    assert np.array_equal(shown.text, COUNTS_KK)
-    assert shown.texttemplate == "%{text}"
-    expected_KK = np.array([[0.8, 0.2, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    assert np.asarray(shown.z) == pytest.approx(expected_KK)
-    assert (shown.zmin, shown.zmax) == (0.0, 1.0)
-
-
-def test_confusion_hover_names_both_classes_the_count_and_the_share() -> None:
-    shown = heatmap(confusion_figure(COUNTS_KK, ["birds", "fruit", "boats"], FULL_COLOUR))
-    assert np.array_equal(shown.customdata, COUNTS_KK)
-    for part in ("%{y} taken for %{x}", "%{customdata} images", "%{z:.0%}"):
-        assert part in shown.hovertemplate
-
-
-def test_confusion_has_true_classes_down_from_the_top() -> None:
-    figure = confusion_figure(COUNTS_KK, ["birds", "fruit", "boats"], FULL_COLOUR)
-    assert figure.layout.xaxis.title.text == "predicted class"
-    assert figure.layout.yaxis.title.text == "true class"
-    assert figure.layout.yaxis.autorange == "reversed"
-    assert heatmap(figure).colorbar.title.text == "share of true class"
-    assert heatmap(figure).colorscale[-1][1] == FULL_COLOUR
-
-
-def test_classes_with_numbers_for_names_stay_classes() -> None:
-    figure = confusion_figure(COUNTS_KK, ["0", "1", "10"], FROZEN_COLOUR)
-    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "category"
-    assert list(heatmap(figure).x) == list(heatmap(figure).y) == ["0", "1", "10"]
-
-
-def test_many_classes_leave_the_counts_to_the_hover() -> None:
-    names = [f"class {number}" for number in range(40)]
-    figure = confusion_figure(np.eye(40, dtype=np.int64), names, FROZEN_COLOUR)
-    assert heatmap(figure).texttemplate is None
-    assert np.array_equal(heatmap(figure).customdata, np.eye(40))
-    assert figure.layout.height > confusion_figure(COUNTS_KK, ["a", "b", "c"], "#000").layout.height

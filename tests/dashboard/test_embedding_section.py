@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 import engine.runs.background
 from dashboard.embedding import heard_selection, script, style
 from dashboard.embedding_maps import MOST_COLOURED, SharedImages, embedding_maps
-from dashboard.images_section import short_of
+from dashboard.pair_choice import short_name
 from dashboard.palette import CLASS_COLOURS, DARK, LIGHT, OTHER_CLASSES
 from engine.home import run_folder
 from engine.insight.blends import CHECKPOINT_FILE
@@ -144,7 +144,7 @@ def laid_out(pair: tuple[Run, Run], tiny_folder: Path) -> tuple[Run, Run]:
 def test_two_runs_are_three_linked_maps(laid_out: tuple[Run, Run]) -> None:
     page = opened(*laid_out)
     data = maps(page)
-    names = [short_of(one) for one in laid_out]
+    names = [short_name(one) for one in laid_out]
     titles = [panel["title"] for panel in data["panels"]]
     assert titles == ["Before", f"After: {names[0]}", f"After: {names[1]}"]
     before, frozen, full = data["panels"]
@@ -184,7 +184,7 @@ def test_the_maps_are_backed_by_numbers(laid_out: tuple[Run, Run]) -> None:
     assert among[3].startswith("80.0 %")
     text = written(page)
     assert "left its backbone as it was, so that nothing here can change." in text
-    names = [short_of(one) for one in laid_out]
+    names = [short_name(one) for one in laid_out]
     assert f"**{names[1]}** has more images among their own class than **{names[0]}**" in text
     assert "30.0 points of 30 images" in text
 
@@ -208,7 +208,7 @@ def test_a_box_selects_what_a_lasso_would(laid_out: tuple[Run, Run]) -> None:
     assert "10 selected" in written(page)
     choose(page, f"{key}.box", ["wrong:1"])
     assert maps(page)["selected"] == list(range(24, NUM))
-    assert f"{short_of(laid_out[1])} gets 0 right" in written(page)
+    assert f"{short_name(laid_out[1])} gets 0 right" in written(page)
     choose(page, f"{key}.box", [])
     assert maps(page)["selected"] == []
     assert "selected;" not in written(page)
