@@ -14,7 +14,8 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts import letter_by_letter
 from dashboard.palette import COLD, WARM
-from engine.insight.layers import HEAD, GradientHistory, LayerHistory, StageHistory, thinned
+from engine.insight.layers import HEAD, GradientHistory, LayerHistory, StageHistory
+from engine.insight.thinning import kept_places
 
 Measure = Literal["drift", "change"]
 ICE, EMBER = COLD[3], WARM[0]
@@ -22,7 +23,6 @@ ROW, GAP, ABOVE, BELOW = 24, 68, 92, 52
 # Readable on the blue of a cell, whatever the theme.
 ON_ICE = "#10151d"
 # Of a curve on a screen, more would lie on top of each other.
-MOST_POINTS = 400
 # The colours of drift span at most so many decades below the greatest.
 DECADES = 3
 MARGIN = {"l": 8, "r": 8, "t": 28, "b": 8}
@@ -214,7 +214,9 @@ def gradient_figure(gradients: Sequence[GradientHistory]) -> go.Figure:
     places = [place / max(1, len(stages) - 1) for place in range(len(stages))]
     colours = sample_colorscale([[0.0, ICE], [0.5, "#c9a227"], [1.0, EMBER]], places)
     for one in gradients:
-        steps, norms = thinned(one.steps, one.norms, MOST_POINTS)
+        kept = kept_places([one.norms])
+        steps = [one.steps[place] for place in kept]
+        norms = [one.norms[place] for place in kept]
         is_head = one.name == HEAD
         figure.add_scatter(
             x=steps,

@@ -11,7 +11,7 @@ from engine.cli.follow import follow
 from engine.cli.marks import marks_of
 from engine.errors import SpecError
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
-from engine.insight.comparison import comparison
+from engine.insight.evidence import evidence
 from engine.insight.experiment import pairs_of, ways_of
 from engine.insight.verdicts import cautions, verdict
 from engine.runs.queue import resume as resume_run
@@ -129,7 +129,7 @@ def compare(
                 "runs": documents,
                 "differing_settings": differing,
                 "warnings": warnings,
-                **comparison(reports),
+                **evidence(store, reports),
             }
         )
         return

@@ -3,7 +3,6 @@
 What is measured is told in `engine.training.judge_layers`.
 """
 
-import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -184,26 +183,3 @@ def layers_document(store: Store, report: RunReport) -> dict[str, Any] | None:
         return None
     gradients = gradient_histories(store, report.run)
     return history.to_dict() | {"gradients": [one.to_dict() for one in gradients]}
-
-
-def thinned(xs: Sequence[float], ys: Sequence[float], most: int) -> tuple[list[float], list[float]]:
-    """Returns at most so many points of a curve that look like all of them.
-
-    The points are divided into portions of equal number, and of each the lowest and the highest are
-    kept, in their order: no extreme is lost.
-
-    Args:
-        xs: in order.
-        ys: as many.
-        most: at least 2.
-    """
-    if len(xs) <= most:
-        return list(xs), list(ys)
-    num = most // 2
-    bounds = [len(xs) * place // num for place in range(num + 1)]
-    kept: list[int] = []
-    for first, end in itertools.pairwise(bounds):
-        places = range(first, end)
-        extremes = {min(places, key=ys.__getitem__), max(places, key=ys.__getitem__)}
-        kept += sorted(extremes)
-    return [xs[place] for place in kept], [ys[place] for place in kept]

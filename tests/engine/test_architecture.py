@@ -47,6 +47,7 @@ LIGHT_MODULES = [
     "engine.insight.comparison",
     "engine.insight.cost",
     "engine.insight.embedding",
+    "engine.insight.evidence",
     "engine.insight.explain_worker",
     "engine.insight.explaining",
     "engine.insight.frontier",

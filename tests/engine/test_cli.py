@@ -246,6 +246,29 @@ def test_compare_names_what_differs(home: Path, frozen: Any, full: Any) -> None:
     assert compared["warnings"] == []
 
 
+def test_compare_tells_all_that_is_known(home: Path, frozen: Any, full: Any) -> None:
+    ids = [frozen["run_id"], full["run_id"]]
+    told = document(thaw("compare", *ids, "--json", THAW_HOME=str(home)))
+    assert told["untold"] == []
+    assert [one["run_id"] for one in told["classes"]["runs"]] == ids
+    assert told["images"]["runs"] == ids
+    assert len(told["images"]["judged"]) == frozen["val_images"]
+    answers = [image["answers"] for image in told["images"]["judged"]]
+    right = sum(
+        image["label"] == one[0]["named"]
+        for image, one in zip(told["images"]["judged"], answers, strict=True)
+    )
+    assert right / len(answers) == pytest.approx(frozen["best_val_accuracy"], abs=1e-6)
+    by_run = {one["run_id"]: one for one in told["layers"]}
+    assert set(by_run) == set(ids)
+    assert {drift for stage in by_run[ids[0]]["stages"] for drift in stage["drift"]} == {0.0}
+    assert all(stage["drift"][-1] > 0.0 for stage in by_run[ids[1]]["stages"])
+    assert told["costs"]
+    # Neither was worked out for these runs.
+    assert told["shift"] is None
+    assert told["embeddings"] == []
+
+
 def test_compare_puts_runs_side_by_side_for_people(home: Path, frozen: Any, full: Any) -> None:
     shown = thaw("compare", frozen["run_id"], full["run_id"], THAW_HOME=str(home), COLUMNS="160")
     assert shown.returncode == 0, shown.stderr

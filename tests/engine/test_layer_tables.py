@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import pytest
 
 from engine.events import Value
@@ -11,7 +10,6 @@ from engine.insight.layers import (
     gradient_histories,
     layer_history,
     layers_document,
-    thinned,
 )
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_run, finish
@@ -107,18 +105,3 @@ def test_the_command_says_why_there_is_nothing(
 ) -> None:
     run = finish(store, add_run(store), accuracies)
     assert said in refusal(thaw("layers", run.id))
-
-
-def test_thinning_keeps_extremes_and_order() -> None:
-    drawn = np.random.default_rng(0)
-    xs = list(range(10_000))
-    ys = drawn.normal(size=10_000).tolist()
-    ys[1234], ys[8765] = 50.0, -50.0
-    few_xs, few_ys = thinned(xs, ys, 400)
-    assert 300 < len(few_xs) <= 400
-    assert few_xs == sorted(set(few_xs))
-    assert (max(few_ys), min(few_ys)) == (50.0, -50.0)
-    assert all(ys[int(x)] == y for x, y in zip(few_xs, few_ys, strict=True))
-    assert thinned([1, 2, 3], [3.0, 1.0, 2.0], 4) == ([1, 2, 3], [3.0, 1.0, 2.0])
-    flat_xs, _ = thinned(xs, [1.0] * 10_000, 400)
-    assert len(flat_xs) == 200
