@@ -8,8 +8,9 @@ import streamlit as st
 
 from dashboard.runs import duration, label_of, plain
 from engine.insight.compare import RunReport
-from engine.insight.experiment import Pair, Way, pairs_of, ways_of
+from engine.insight.experiment import Pair, Way
 from engine.insight.intervals import Estimate
+from engine.insight.ranking import judged_ways, leading_pair
 from engine.insight.verdicts import cautions, verdict
 
 ESTIMATES_HELP = (
@@ -19,17 +20,14 @@ ESTIMATES_HELP = (
 
 def compared(reports: Sequence[RunReport]) -> tuple[list[Way], list[Pair]]:
     """Returns the ways in which runs were trained, as far as they were judged, and the pairs."""
-    ways = [way for way in ways_of(reports) if way.samples]
-    return ways, pairs_of(ways)
+    return judged_ways(reports)
 
 
 def verdict_section(ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
     """Says which of the two best ways is better, and whether that may be chance."""
-    if not pairs:
-        return
-    ranked = sorted(ways, key=lambda way: -(way.accuracy.value if way.accuracy else 0.0))
-    leading = [pair for pair in pairs if _is_of(pair, ranked[:2])] or pairs[:1]
-    st.markdown(verdict(leading[0], _name))
+    leading = leading_pair(ways, pairs)
+    if leading is not None:
+        st.markdown(verdict(leading, _name))
 
 
 def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
@@ -53,10 +51,6 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
                 "it allows for the number of pairs (Holm)."
             )
             st.dataframe(_pairs(pairs), hide_index=True, key=f"{page}.pairs")
-
-
-def _is_of(pair: Pair, ways: Sequence[Way]) -> bool:
-    return {id(pair.first), id(pair.second)} == {id(way) for way in ways}
 
 
 def _title(way: Way) -> str:

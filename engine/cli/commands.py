@@ -50,6 +50,10 @@ COMMANDS = {
     "compare": Command(
         "runs", "Put runs side by side: results first, then the settings that differ."
     ),
+    "report": Command(
+        "reporting",
+        "Write a comparison of runs to one HTML or Markdown file that works anywhere, offline too.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",
