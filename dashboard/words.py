@@ -1,8 +1,14 @@
 """How runs, shares and durations are named and coloured, with no need of a page."""
 
+import re
+from collections.abc import Sequence
+
 from dashboard.palette import run_colour
 from engine.runs.store import Run
 from engine.strategies import STRATEGIES
+
+# Runs that the name of a file names.
+NAMED = 3
 
 
 def colour_of(run: Run) -> str:
@@ -37,3 +43,15 @@ def duration(seconds: float | None) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def names_of(runs: Sequence[Run]) -> str:
+    """Returns a few runs in words that are short enough for a file's name."""
+    told = [f"{run.spec.strategy.name} {run.id[:4]}" for run in runs[:NAMED]]
+    more = [f"and {len(runs) - NAMED} more"] if len(runs) > NAMED else []
+    return " ".join([*told, *more])
+
+
+def file_stem(words: str) -> str:
+    """Returns words as a file's name that any system takes, without its ending."""
+    return re.sub(r"[^a-z0-9_]+", "-", words.lower()).strip("-")[:100].rstrip("-") or "thaw"

@@ -1,6 +1,5 @@
 """Makes a report on runs, as HTML or Markdown, and writes it to a file."""
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from dashboard.report.comparison import Allowed, Comparison, Detail
 from dashboard.report.html import html_report
 from dashboard.report.markdown import markdown_report
 from dashboard.report.sections import sections_of
+from dashboard.words import file_stem, names_of
 from engine.errors import RunFileError
 from engine.files import write_text
 from engine.insight.compare import report
 from engine.runs.plain import printable
 from engine.runs.store import Run, Store
-from engine.strategies import STRATEGIES
 
 Kind = Literal["html", "md"]
 MOST_BYTES = 8_000_000
@@ -51,7 +50,7 @@ class MadeReport:
 
 
 def make_report(
-    store: Store, runs: Sequence[Run], kind: Kind, may_show: Allowed
+    store: Store, runs: Sequence[Run], kind: Kind, may_show: Allowed | None
 ) -> MadeReport:
     """Returns a report on runs; of many or long runs it has less detail, so that it stays small.
 
@@ -59,17 +58,16 @@ def make_report(
         store: has the runs.
         runs: one or more.
         kind: what it is written as.
-        may_show: says of an image's path whether the image may go into the report; none goes into
-            Markdown.
+        may_show: says of an image's path whether the image may go into the report; None for a
+            report that only names them, as Markdown does.
 
     Raises:
         RunFileError: even with the least detail it is too large.
     """
     reports = tuple(report(store, run) for run in runs)
     title, now = title_of(runs), time.time()
-    if kind == "md":
-        # It names them: an address with a whole picture in it is shown by few.
-        may_show = _none
+    # Markdown names them: an address with a whole picture in it is shown by few.
+    may_show = may_show if kind == "html" else None
     for detail in DETAILS:
         comparison = Comparison(store, reports, may_show, now, detail)
         sections = sections_of(comparison)
@@ -88,10 +86,6 @@ def make_report(
         f"A report on {len(runs)} runs would have more than {MOST_BYTES // 1_000_000} MB; name "
         "fewer runs."
     )
-
-
-def _none(path: str) -> bool:
-    return False
 
 
 def _num_pictures(sections: Sequence[Section]) -> int:
@@ -124,12 +118,4 @@ def title_of(runs: Sequence[Run]) -> str:
 
 def report_file_name(runs: Sequence[Run], kind: Kind) -> str:
     """Returns a name for a report's file that any system takes."""
-    return f"{file_stem('report', runs)}.{kind}"
-
-
-def file_stem(what: str, runs: Sequence[Run]) -> str:
-    """Returns a name for a file about runs, without its ending."""
-    told = [f"{STRATEGIES[run.spec.strategy.name].name}-{run.id[:4]}" for run in runs[:3]]
-    more = [f"and-{len(runs) - 3}-more"] if len(runs) > 3 else []
-    words = "-".join([what, *told, *more])
-    return re.sub(r"[^A-Za-z0-9_]+", "-", words).strip("-").lower()[:120]
+    return f"{file_stem(f'report {names_of(runs)}')}.{kind}"

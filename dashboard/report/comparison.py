@@ -42,14 +42,15 @@ class Comparison:
     Attributes:
         store: has their events.
         reports: of the runs, in the order in which they were named.
-        may_show: says of an image's path whether the image may go into the report.
+        may_show: says of an image's path whether the image may go into the report; None where it
+            only names them.
         made_at: seconds since the Unix epoch.
         detail: how much goes in.
     """
 
     store: Store
     reports: tuple[RunReport, ...]
-    may_show: Allowed
+    may_show: Allowed | None
     made_at: float
     detail: Detail
     _manifests: dict[str, Manifest | str] = field(default_factory=dict, compare=False)

@@ -144,17 +144,17 @@ def _number(table: Table, place: int) -> str:
 
 
 def _pictures(pictures: Pictures) -> str:
-    shown = "".join(_picture(one) for one in pictures.shown)
+    some_are_seen = any(one.source is not None for one in pictures.shown)
+    shown = "".join(_picture(one, some_are_seen) for one in pictures.shown)
     left = pictures.total - len(pictures.shown)
     count = f"{pictures.total:,}" + (f", {left:,} of them left out here" if left else "")
     inside = f'<ul class="pictures">{shown}</ul>' if shown else "<p>There are none.</p>"
     return f"<h3>{escape(pictures.title)}: {count}</h3>{inside}"
 
 
-def _picture(one: Picture) -> str:
-    if one.source is None:
-        image = '<span class="unseen">not shown</span>'
-    else:
+def _picture(one: Picture, with_room: bool) -> str:
+    image = '<span class="unseen">not shown</span>' if with_room else ""
+    if one.source is not None:
         alt = escape(f"{one.label}: {one.name}")
         image = f'<img src="{one.source}" alt="{alt}" width="112" height="112">'
     lines = "".join(f"<br>{escape(line)}" for line in one.lines)

@@ -29,7 +29,7 @@ def images_section(comparison: Comparison) -> Section | None:
     unseen = sum(
         one.source is None for block in blocks if isinstance(block, Pictures) for one in block.shown
     )
-    if unseen:
+    if unseen and comparison.may_show is not None:
         blocks.append(
             Words(
                 f"{unseen} of these images are not shown: they are gone, cannot be read, or are "
@@ -63,12 +63,12 @@ def _pictures(comparison: Comparison, title: str, chosen: Sequence[JudgedImage])
 
 def _picture(comparison: Comparison, image: JudgedImage) -> Picture:
     names = [label_of(one.run) for one in comparison.telling]
-    source = thumbnail_address(image.path) if comparison.may_show(image.path) else None
+    may_show = comparison.may_show is not None and comparison.may_show(image.path)
     return Picture(
         name=printable(_below(comparison.telling[0], image.path)),
         label=image.label,
         lines=tuple(_answer(*told) for told in zip(names, image.answers, strict=True)),
-        source=source,
+        source=thumbnail_address(image.path) if may_show else None,
     )
 
 

@@ -45,7 +45,7 @@ def write(
         raise RunFileError(f"{file} is no name for a report; end it in .html or .md.")
     if file.exists() and not force:
         raise RunFileError(f"{file} is there already; give another name, or --force.")
-    made = make_report(store, found, kind, lambda path: images)
+    made = make_report(store, found, kind, (lambda path: True) if images else None)
     write_report(made, file)
     if json_output:
         print_json(
