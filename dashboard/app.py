@@ -14,7 +14,12 @@ from engine.runs.patience import is_away, why_away
 
 st.set_page_config(page_title="Thaw", page_icon=Path(__file__).parent / "icon.svg", layout="wide")
 
-st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }</style>")
+# A picture takes its place before it is loaded, so that what is below it does not move away from
+# under the pointer.
+st.html(
+    "<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; }"
+    "[data-testid='stImage'] img { aspect-ratio: auto 1; }</style>"
+)
 
 require_admitted()
 

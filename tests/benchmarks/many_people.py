@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,12 +86,14 @@ class Person:
 
 @dataclass
 class Sample:
-    """What the server's process takes at a moment."""
+    """What the server's process takes at a moment, and what all take in CPU seconds so far."""
 
     at: float
     mib: float
     threads: int
-    cpu_seconds: float
+    server: float
+    training: float
+    clients: float
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -123,7 +126,7 @@ async def _watch(dashboard: Dashboard, minutes: float, sessions: int, num_pages:
     ]
     pretending = [asyncio.create_task(_pretend(store, run)) for run in pretended]
     samples: list[Sample] = []
-    sampling = asyncio.create_task(_sample(dashboard, samples))
+    sampling = asyncio.create_task(_sample(dashboard, store.run(trained.id).pid, samples))
     turns, wrong = await _take_turns(dashboard, minutes, people, num_pages, ids)
     for task in (sampling, *pretending):
         task.cancel()
@@ -168,19 +171,38 @@ async def _pretend(store: Store, run: Run) -> None:
         store.set_status(run.id, "finished")
 
 
-async def _sample(dashboard: Dashboard, samples: list[Sample]) -> None:
-    process = psutil.Process(dashboard.pid)
+async def _sample(dashboard: Dashboard, worker: int | None, samples: list[Sample]) -> None:
+    server, training, own = (psutil.Process(pid) for pid in (dashboard.pid, worker, None))
     while True:
-        spent = process.cpu_times()
         samples.append(
             Sample(
                 time.time(),
-                process.memory_info().rss / MIB,
-                process.num_threads(),
-                spent.user + spent.system,
+                server.memory_info().rss / MIB,
+                server.num_threads(),
+                _spent([server]),
+                _spent([training]),
+                _spent([own, *_browser(own)]),
             )
         )
         await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def _browser(own: psutil.Process) -> list[psutil.Process]:
+    return [
+        child
+        for child in own.children(recursive=True)
+        if any("playwright" in word or "chromium" in word for word in child.cmdline()[:2])
+    ]
+
+
+def _spent(processes: Sequence[psutil.Process]) -> float:
+    """Returns CPU seconds of processes, those of one that is gone left out."""
+    spent = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent
 
 
 Turn = tuple[bool, float, float]
@@ -258,6 +280,7 @@ def _report(
         f"page does, with nothing drawn) and {num_pages} Chromium pages, all on this machine"
     )
     _report_memory(samples, turns)
+    _report_shares(samples, turns)
     delays = [1000 * delay for one in people for delay in one.delays]
     median, p95, worst = np.percentile(delays, [50, 95, 100])
     print(
@@ -287,8 +310,6 @@ def _report_memory(samples: list[Sample], turns: list[Turn]) -> None:
         f"{last.mib:.0f} at the end, {max(one.mib for one in samples):.0f} at most"
     )
     visits = [(start, end) for watched, start, end in turns if watched]
-    shares = [_cpu_share(samples, start, end) for start, end in visits]
-    print(f"  server's share of one core while everyone is there: {statistics.mean(shares):.1%}")
     means = [
         statistics.mean(one.mib for one in samples if start <= one.at <= end)
         for start, end in visits
@@ -304,9 +325,38 @@ def _report_memory(samples: list[Sample], turns: list[Turn]) -> None:
     print(f"  slope after {VISITS_UNTIL_EVEN} visits: {slope:+.1f} MiB an hour")
 
 
-def _cpu_share(samples: list[Sample], start: float, end: float) -> float:
-    inside = [one for one in samples if start <= one.at <= end]
-    return (inside[-1].cpu_seconds - inside[0].cpu_seconds) / (inside[-1].at - inside[0].at)
+def _report_shares(samples: list[Sample], turns: list[Turn]) -> None:
+    """Prints who takes how much of the processor, and what the server can cost training at most.
+
+    That is for people who look from machines of their own; here they take from the same cores.
+    """
+    shares = {
+        (who, watched): _cpu_share(samples, turns, who, watched)
+        for who in ("training", "server", "clients")
+        for watched in (False, True)
+    }
+    for who in ("training", "server", "clients"):
+        print(
+            f"  {who}: {shares[who, True]:.3f} cores while everyone is there, "
+            f"{shares[who, False]:.3f} while nobody is"
+        )
+    more = shares["server", True] - shares["server", False]
+    of_training = more / shares["training", False]
+    print(
+        f"  what the server takes more with everyone there is {of_training:.1%} of what training "
+        "takes with nobody there"
+    )
+
+
+def _cpu_share(samples: list[Sample], turns: list[Turn], who: str, watched: bool) -> float:
+    """Returns cores that are taken on average in turns of a kind."""
+    shares = []
+    for was_watched, start, end in turns:
+        inside = [one for one in samples if start <= one.at <= end]
+        if was_watched == watched and len(inside) > 1:
+            spent = getattr(inside[-1], who) - getattr(inside[0], who)
+            shares.append(spent / (inside[-1].at - inside[0].at))
+    return float(statistics.mean(shares))
 
 
 def _report_speed(turns: list[Turn], steps: list[MetricEvent]) -> None:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from engine.data.report import inspect_folder
 from tests.engine.pictures import distinct_pictures
@@ -52,3 +52,19 @@ def test_what_is_sent_is_what_lies_on_the_disk(
     assert page.get_by_text("the same picture is in two classes").count() == 0
     page.get_by_role("button", name="Undo the last").click()
     page.get_by_text("the same picture is in two classes").wait_for()
+
+
+def test_pictures_take_their_place_before_they_are_loaded(page: Page, dashboard: Dashboard) -> None:
+    held: list[Route] = []
+    page.route("**/media/**", lambda route: held.append(route))
+    page.goto(f"{dashboard.url}/data", wait_until="domcontentloaded")
+    pictures = page.locator("[data-testid=stImage] img")
+    pictures.first.wait_for(state="attached")
+    box = pictures.first.bounding_box()
+    assert held
+    assert box is not None
+    assert 80 <= box["width"] <= 90
+    assert box["height"] == pytest.approx(box["width"], abs=1)
+    for route in held:
+        route.continue_()
+    page.unroute("**/media/**")
