@@ -1,11 +1,11 @@
 """The tables of Compare as bare numbers, for spreadsheets and programs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from dashboard.words import label_of
+from dashboard.words import way_name
 from engine.insight.compare import RunReport
 from engine.insight.experiment import Pair, Way
 from engine.insight.intervals import Estimate
@@ -33,12 +33,12 @@ def results_frame(reports: Sequence[RunReport]) -> pd.DataFrame:
     )
 
 
-def estimates_frame(ways: Sequence[Way], name: Callable[[Way], str]) -> pd.DataFrame:
+def estimates_frame(ways: Sequence[Way]) -> pd.DataFrame:
     """Returns the numbers of each way, each with both ends of its interval."""
     return pd.DataFrame(
         [
             {
-                "way": name(way),
+                "way": way_name(way),
                 "runs": " ".join(one.run.id for one in way.reports),
                 "seeds": len(way.seeds),
                 "images": len(way.images),
@@ -54,13 +54,13 @@ def estimates_frame(ways: Sequence[Way], name: Callable[[Way], str]) -> pd.DataF
     )
 
 
-def pairs_frame(pairs: Sequence[Pair], name: Callable[[Way], str]) -> pd.DataFrame:
+def pairs_frame(pairs: Sequence[Pair]) -> pd.DataFrame:
     """Returns every two ways held against each other; differences are fractions."""
     return pd.DataFrame(
         [
             {
-                "better": name(pair.first),
-                "than": name(pair.second),
+                "better": way_name(pair.first),
+                "than": way_name(pair.second),
                 **_parts("difference", pair.difference.estimate),
                 "p_value": pair.difference.p_value,
                 "adjusted_p_value": pair.adjusted_p,
@@ -74,11 +74,6 @@ def pairs_frame(pairs: Sequence[Pair], name: Callable[[Way], str]) -> pd.DataFra
             for pair in pairs
         ]
     )
-
-
-def way_name(way: Way) -> str:
-    """Returns what a way is called: its run where there is one, else what tells it from others."""
-    return label_of(way.reports[0].run) if len(way.reports) == 1 else way.label
 
 
 def _parts(name: str, estimate: Estimate | None) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import streamlit as st
 from dashboard.words import file_stem
 
 SCRIPT = Path(__file__).with_name("show.js")
+# Fonts of the page are not in what is downloaded, so texts would be wider there than was reckoned.
+FONT = "Arial, Helvetica, sans-serif"
 # A download has so many pixels for one on the screen, so that it can be printed.
 SCALE = 2
 
@@ -31,6 +33,7 @@ def show_chart(
     Returns:
         What `st.plotly_chart` returns: with `on_select`, what is selected.
     """
+    figure.update_layout(font_family=FONT)
     config = {
         "displaylogo": False,
         "toImageButtonOptions": {"format": "png", "filename": file_stem(name), "scale": SCALE},

@@ -6,7 +6,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.number_tables import estimates_frame, pairs_frame
 from dashboard.runs import duration, label_of, plain
+from dashboard.show import csv_button
+from dashboard.words import names_of
 from engine.insight.compare import RunReport
 from engine.insight.experiment import Pair, Way
 from engine.insight.intervals import Estimate
@@ -44,6 +47,8 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
     for caution in cautions(ways, _name):
         st.caption(caution)
     st.dataframe(_estimates(ways), hide_index=True, key=f"{page}.estimates")
+    names = names_of([one.run for way in ways for one in way.reports])
+    csv_button(lambda: estimates_frame(ways), f"{page}.estimates.csv", f"estimates {names}")
     if len(pairs) > 1:
         with st.expander(f"All {len(pairs)} pairs", icon=":material/balance:"):
             st.caption(
@@ -51,6 +56,7 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
                 "it allows for the number of pairs (Holm)."
             )
             st.dataframe(_pairs(pairs), hide_index=True, key=f"{page}.pairs")
+            csv_button(lambda: pairs_frame(pairs), f"{page}.pairs.csv", f"pairs {names}")
 
 
 def _title(way: Way) -> str:

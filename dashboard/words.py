@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from dashboard.palette import run_colour
+from engine.insight.experiment import Way
 from engine.runs.store import Run
 from engine.strategies import STRATEGIES
 
@@ -23,6 +24,11 @@ def label_of(run: Run) -> str:
     """
     random = " · random weights" if run.spec.model.weights == "random" else ""
     return f"{run.name} · {run.id[:4]}{random}"
+
+
+def way_name(way: Way) -> str:
+    """Returns what a way is called: its run where there is one, else what tells it from others."""
+    return label_of(way.reports[0].run) if len(way.reports) == 1 else way.label
 
 
 def percent(fraction: float | None) -> str:

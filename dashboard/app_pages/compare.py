@@ -1,14 +1,17 @@
 """Compare: finished or running runs side by side."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.blend_sections import interpolation_section, soup_section
-from dashboard.charts import Curve, accuracy_figure, confusion_figure, loss_figure
+from dashboard.charts import Against, Curve, accuracy_figure, confusion_figure, loss_figure
 from dashboard.images_section import images_section
+from dashboard.number_tables import results_frame
+from dashboard.report_view import report_view
 from dashboard.runs import (
     asked_runs,
     colour_of,
@@ -19,8 +22,10 @@ from dashboard.runs import (
     plain,
     store,
 )
+from dashboard.show import csv_button, show_chart
 from dashboard.steered import steered_section
 from dashboard.verdict_section import compared, estimates_section, verdict_section
+from dashboard.words import names_of
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import DataError
 from engine.home import run_folder
@@ -78,6 +83,10 @@ def _images(reports: list[RunReport]) -> None:
     images_section(PAGE, reports)
 
 
+def _report(reports: list[RunReport]) -> None:
+    report_view(PAGE, reports)
+
+
 def _weights(reports: list[RunReport]) -> None:
     runs = [one.run for one in reports]
     soup_section(PAGE, runs)
@@ -120,6 +129,8 @@ def _results(reports: list[RunReport]) -> None:
     dots = [f"color: {colour_of(one.run)}; font-weight: 700" for one in reports]
     styled = table.style.apply(lambda _: dots, subset=[""])
     st.dataframe(styled, hide_index=True)
+    name = f"results {names_of([one.run for one in reports])}"
+    csv_button(lambda: results_frame(reports), f"{PAGE}.results.csv", name)
 
 
 def _count(number: int | None) -> str:
@@ -154,14 +165,24 @@ def _curves(reports: list[RunReport]) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Accuracy against epochs", anchor=False)
-        st.plotly_chart(accuracy_figure(curves, "epochs"), key=f"{PAGE}.accuracy.epochs")
+        _chart(accuracy_figure(curves, "epochs"), "accuracy", "epochs", reports)
         st.subheader("Loss against epochs", anchor=False)
-        st.plotly_chart(loss_figure(curves, "epochs"), key=f"{PAGE}.loss.epochs")
+        _chart(loss_figure(curves, "epochs"), "loss", "epochs", reports)
     with right:
         st.subheader("Accuracy against seconds", anchor=False)
-        st.plotly_chart(accuracy_figure(curves, "seconds"), key=f"{PAGE}.accuracy.seconds")
+        _chart(accuracy_figure(curves, "seconds"), "accuracy", "seconds", reports)
         st.subheader("Loss against seconds", anchor=False)
-        st.plotly_chart(loss_figure(curves, "seconds"), key=f"{PAGE}.loss.seconds")
+        _chart(loss_figure(curves, "seconds"), "loss", "seconds", reports)
+
+
+def _chart(figure: go.Figure, metric: str, against: Against, reports: Sequence[RunReport]) -> None:
+    runs = [one.run for one in reports]
+    show_chart(
+        figure,
+        key=f"{PAGE}.{metric}.{against}",
+        name=f"{metric} against {against} {names_of(runs)}",
+        alt=f"{metric.capitalize()} against {against}, of {', '.join(map(label_of, runs))}",
+    )
 
 
 def _confusions(reports: list[RunReport]) -> None:
@@ -185,7 +206,12 @@ def _confusions(reports: list[RunReport]) -> None:
             figure = confusion_figure(
                 confusion_matrix(predictions), manifest.classes, colour_of(one.run)
             )
-            st.plotly_chart(figure, key=f"{PAGE}.confusion.{one.run.id}")
+            show_chart(
+                figure,
+                key=f"{PAGE}.confusion.{one.run.id}",
+                name=f"Confusion matrix {names_of([one.run])}",
+                alt=f"Confusion matrix of {label_of(one.run)}",
+            )
 
 
 def _settings(runs: list[Run]) -> None:
@@ -221,6 +247,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Images": _images,
     "Classes": _confusions,
     "Weights": _weights,
+    "Report": _report,
 }
 
 main()

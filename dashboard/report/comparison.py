@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from dashboard.words import label_of
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import DataError
 from engine.home import run_folder
@@ -106,10 +105,6 @@ class Comparison:
                 found = self.clean(one, str(error))
             self._manifests[one.run.id] = found
         return self._manifests[one.run.id]
-
-    def name(self, way: Way) -> str:
-        """Returns what a way is called."""
-        return label_of(way.reports[0].run) if len(way.reports) == 1 else way.label
 
     def clean(self, one: RunReport, value: Any) -> str:
         """Returns a text without secrets and without where things lie on this machine."""

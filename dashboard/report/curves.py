@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts import Against, Curve, accuracy_figure, letter_by_letter, loss_figure
@@ -9,7 +10,7 @@ from dashboard.report.blocks import Block, Chart, Section, Table, Words
 from dashboard.report.comparison import Comparison
 from dashboard.words import colour_of, label_of
 from engine.insight.compare import RunReport
-from engine.insight.thinning import kept_points
+from engine.insight.thinning import kept_places
 from engine.runs.store import Store
 
 # Rows of a table that stands for a chart.
@@ -80,7 +81,7 @@ def _steps_chart(comparison: Comparison, drawn: Sequence[RunReport]) -> Chart | 
         steps, losses = _step_losses(comparison.store, one.run.id)
         if not steps:
             continue
-        kept = kept_points(losses, comparison.detail.points)
+        kept = kept_places([losses], comparison.detail.points).tolist()
         figure.add_scatter(
             x=[steps[place] for place in kept],
             y=[losses[place] for place in kept],
@@ -102,10 +103,10 @@ def _steps_chart(comparison: Comparison, drawn: Sequence[RunReport]) -> Chart | 
     return Chart("Training loss of each step", figure, f"Training loss of each step, of {names}")
 
 
-def _step_losses(store: Store, run_id: str) -> tuple[list[int], list[float | None]]:
+def _step_losses(store: Store, run_id: str) -> tuple[list[int], list[float]]:
     """Returns steps and their losses, read in pages: there may be a million events."""
     steps: list[int] = []
-    losses: list[float | None] = []
+    losses: list[float] = []
     after = 0
     while page := store.events(run_id, after, PAGE):
         after = page[-1].seq
@@ -113,5 +114,5 @@ def _step_losses(store: Store, run_id: str) -> tuple[list[int], list[float | Non
             if event.kind == "step":
                 loss = event.values.get("train/loss")
                 steps.append(event.step)
-                losses.append(None if loss is None else float(loss))
+                losses.append(np.nan if loss is None else float(loss))
     return steps, losses

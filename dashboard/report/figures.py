@@ -1,12 +1,13 @@
 """Figures as JSON that is no larger than need be and can stand in a page."""
 
+import base64
 import json
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from engine.insight.thinning import kept_points
+from engine.insight.thinning import kept_places
 
 DIGITS = 6
 # What a line has one of a point.
@@ -30,8 +31,6 @@ def figure_json(figure: go.Figure, most_points: int) -> str:
 
 def _unpacked(trace: dict[str, Any]) -> dict[str, Any]:
     """Returns a trace whose numbers are lists; Plotly packs arrays as binary in texts."""
-    import base64
-
     found = {}
     for name, value in trace.items():
         if isinstance(value, dict) and "bdata" in value:
@@ -48,7 +47,8 @@ def _thinned(trace: dict[str, Any], most_points: int) -> dict[str, Any]:
     is_line = trace.get("type", "scatter") == "scatter" and "lines" in trace.get("mode", "lines")
     if not is_line or not isinstance(ys, list) or len(ys) <= most_points:
         return trace
-    kept = kept_points(ys, most_points).tolist()
+    gaps = [np.nan if y is None else y for y in ys]
+    kept = kept_places([gaps], most_points).tolist()
     of_points = {
         name: [values[place] for place in kept]
         for name in OF_POINTS

@@ -2,7 +2,7 @@
 
 from dashboard.report.blocks import Block, Section, Table, Words
 from dashboard.report.comparison import Comparison
-from dashboard.words import duration, label_of, percent
+from dashboard.words import duration, label_of, percent, way_name
 from engine.insight.compare import RunReport
 from engine.insight.experiment import Pair, Way
 from engine.insight.intervals import Estimate
@@ -20,12 +20,12 @@ def verdict_section(comparison: Comparison) -> Section:
     blocks: list[Block] = [Words(_question(comparison))]
     blocks += [Words(text, "warning") for text in comparison.warnings]
     if comparison.leading is not None:
-        blocks.append(Words(verdict(comparison.leading, comparison.name), "verdict"))
+        blocks.append(Words(verdict(comparison.leading, way_name), "verdict"))
     elif comparison.ways:
         blocks.append(Words(_alone(comparison.ways), "verdict"))
     else:
         blocks.append(Words("No run here has been judged yet.", "verdict"))
-    blocks += [Words(text, "note") for text in cautions(comparison.ways, comparison.name)]
+    blocks += [Words(text, "note") for text in cautions(comparison.ways, way_name)]
     return Section("Verdict", blocks)
 
 
@@ -69,7 +69,7 @@ def results_section(comparison: Comparison) -> Section:
 def _ways_table(comparison: Comparison) -> Table:
     rows = tuple(
         (
-            comparison.name(way),
+            way_name(way),
             f"{len(way.seeds)}",
             f"{len(way.images):,}",
             _share(way.accuracy),
@@ -132,7 +132,7 @@ def pairs_section(comparison: Comparison) -> Section | None:
         return None
     columns = ("better", "than", "by", "chance", "told apart", "images that would tell", "test")
     ordered = sorted(comparison.pairs, key=lambda pair: pair.adjusted_p)
-    rows = tuple(_pair_row(comparison, pair) for pair in ordered)
+    rows = tuple(_pair_row(pair) for pair in ordered)
     words = (
         "Chance is how often a difference as large would come about where there is none; it allows "
         "for the number of pairs (Holm). Told apart: less often than once in twenty."
@@ -141,12 +141,12 @@ def pairs_section(comparison: Comparison) -> Section | None:
     return Section("Which differences are real", (Words(words, "note"), table))
 
 
-def _pair_row(comparison: Comparison, pair: Pair) -> tuple[str, ...]:
+def _pair_row(pair: Pair) -> tuple[str, ...]:
     one = pair.difference
     low, high = 100 * one.estimate.low, 100 * one.estimate.high
     return (
-        comparison.name(pair.first),
-        comparison.name(pair.second),
+        way_name(pair.first),
+        way_name(pair.second),
         f"{100 * one.estimate.value:.1f} points ({low:.1f} to {high:.1f})",
         f"{pair.adjusted_p:.2g}",
         "yes" if pair.is_real else "no",

@@ -1,35 +1,45 @@
-"""Fewer points of a line, none of its peaks lost. No torch here."""
+"""Fewer points for a line that has more of them than a screen has pixels. No torch here.
 
-import itertools
+Each stretch of a line is thinned to its least and its greatest value, so that no peak is lost; the
+first and the last point stay. Live charts do likewise in the browser (dashboard/live/series.js).
+
+Shapes: L lines, N points.
+"""
+
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+# Twice as many as a chart in half of a wide page is broad in pixels.
+MOST_POINTS = 1200
 
 
-def kept_points(ys: Sequence[float | None] | NDArray[np.floating], most: int) -> NDArray[np.intp]:
-    """Returns the places of the points of a line that are drawn, in order.
+def kept_places(lines: Sequence[ArrayLike], most: int = MOST_POINTS) -> NDArray[np.intp]:
+    """Returns the places that are drawn of lines with shared x, in order; all where they are few.
 
-    The line is cut into spans of as many points each. Of each, the first of its least and the first
-    of its greatest values stay, as do both ends of the line and the ends of its gaps.
+    The N points are cut into stretches of equal length. Of each stretch the places of the least
+    and of the greatest value of every line are kept, and the first that is missing (NaN).
 
     Args:
-        ys: values in the order of the line; None or not a number where it has a gap.
-        most: so many points are left at most, as far as gaps allow; 4 or more.
-
-    Source: the least and greatest of each pixel column, as in M4 (Jugel et al. 2014).
+        lines: each with N values.
+        most: points that are kept, about; never fewer than two a line.
     """
-    values_N = np.array([np.nan if y is None else y for y in ys], dtype=float)
-    num = len(values_N)
+    values_LN = np.atleast_2d(np.asarray(lines, dtype=np.float64))
+    num = values_LN.shape[1]
     if num <= most:
         return np.arange(num)
-    edges = np.linspace(0, num, max(1, (most - 2) // 2) + 1).astype(int)
-    kept = {0, num - 1}
-    for start, end in itertools.pairwise(edges.tolist()):
-        span = values_N[start:end]
-        if np.isnan(span).all():
-            continue
-        kept |= {start + int(np.nanargmin(span)), start + int(np.nanargmax(span))}
-    gaps_N = np.isnan(values_N)
-    kept |= set(np.flatnonzero(gaps_N & ~np.roll(gaps_N, 1)).tolist())
-    return np.array(sorted(kept), dtype=np.intp)
+    stretches = max(1, most // (2 * len(values_LN)))
+    kept = [0, num - 1]
+    for places in np.array_split(np.arange(num), min(stretches, num)):
+        for values in values_LN[:, places]:
+            kept += places[_telling(values)].tolist()
+    return np.unique(np.array(kept, dtype=np.intp))
+
+
+def _telling(values: NDArray[np.float64]) -> list[int]:
+    missing = np.isnan(values)
+    found = [int(missing.argmax())] if missing.any() else []
+    if not missing.all():
+        found += [int(np.nanargmin(values)), int(np.nanargmax(values))]
+    return found

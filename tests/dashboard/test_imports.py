@@ -57,6 +57,8 @@ DRAWS = (
     "run_actions.py",
     "clone.py",
     "log_section.py",
+    "report_view.py",
+    "show.py",
 )
 
 IMPORT_ALONE = """
@@ -73,6 +75,7 @@ from tests.dashboard.pages import open_page
 pair = [finish(store(), run) for run in add_pair(store())]
 for name in ("train", "models", "live", "compare", "depth", "search", "data", "runs"):
     open_page(name, [run.id for run in pair])
+open_page("compare", [run.id for run in pair], view="Report")
 print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """
 

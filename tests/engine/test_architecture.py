@@ -19,6 +19,7 @@ LIGHT_MODULES = [
     "engine.cli.inspecting",
     "engine.cli.doctor",
     "engine.cli.log",
+    "engine.cli.reporting",
     "engine.data.batches",
     "engine.data.check",
     "engine.data.facts",
@@ -42,6 +43,8 @@ LIGHT_MODULES = [
     "engine.insight.chance",
     "engine.insight.compare",
     "engine.insight.frontier",
+    "engine.insight.ranking",
+    "engine.insight.reproduction",
     "engine.insight.survey",
     "engine.logs",
     "engine.logs.reading",
@@ -77,6 +80,7 @@ LIGHT_MODULES = [
     "engine.training.range_test",
     "engine.training.schedules",
     "engine.training.speeds",
+    "engine.versions",
 ]
 # Each package may import what stands in an earlier row, or in its own.
 LAYERS = [
