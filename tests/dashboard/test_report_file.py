@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from dashboard.report.build import MOST_BYTES, MadeReport, Kind, make_report, write_report
+from dashboard.report.build import MOST_BYTES, Kind, MadeReport, make_report, write_report
 from dashboard.report.figures import figure_json
 from dashboard.report.markdown import escaped
 from dashboard.report.thumbnails import thumbnail_address
@@ -294,13 +295,14 @@ def long_run(store: Store, run: Run, seed: int) -> Run:
     return finish(store, store.run(run.id), finish_values.tolist())
 
 
-def test_ten_runs_of_ten_thousand_steps_fit_and_no_peak_is_lost(store: Store) -> None:
+@pytest.mark.parametrize("num_runs", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_runs_of_ten_thousand_steps_fit_and_no_peak_is_lost(store: Store, num_runs: int) -> None:
     strategies = ("frozen", "full")
-    runs = [long_run(store, add_run(store, strategies[i % 2], seed=i), i) for i in range(10)]
+    runs = [long_run(store, add_run(store, strategies[i % 2], seed=i), i) for i in range(num_runs)]
     whole = make_report(store, runs, "html", None)
     assert whole.num_bytes < MOST_BYTES
     steps = figures(Page(whole.text))[4]["data"]
-    assert [max(trace["y"]) for trace in steps] == [99.0] * 10
+    assert [max(trace["y"]) for trace in steps] == [99.0] * num_runs
     assert all(len(trace["y"]) <= 1_100 for trace in steps)
 
 
@@ -351,7 +353,7 @@ def test_markdown_has_the_same_tables_and_all_of_them_are_valid(store: Store) ->
     assert tables == len(page.of("table")) + 2 + 2 + 2
     cells = {
         inline(token)
-        for before, token in zip(tokens, tokens[1:], strict=False)
+        for before, token in itertools.pairwise(tokens)
         if before.type in {"td_open", "th_open"}
     }
     assert {cell.strip() for cell in page.cells} - {""} <= cells
