@@ -97,14 +97,12 @@ class Code:
         text: to be copied.
         language: that it is in.
         folded: shown at a click.
-        file: name that it would have as a file; empty where it is none.
     """
 
     title: str
     text: str
     language: str = "sh"
     folded: bool = True
-    file: str = ""
 
 
 Block = Words | Table | Chart | Pictures | Code

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
 
 from dashboard.charts import confusion_figure
 from dashboard.report.blocks import Block, Chart, Section, Table, Words
@@ -101,6 +100,9 @@ def _class_table(classes: tuple[str, ...], told: list[tuple[str, Predictions]]) 
 
 def _scores(predictions: Predictions, num_classes: int) -> NDArray[np.float64]:
     """Returns recall, precision and F1 (3, K), fractions; not a number where nothing is known."""
+    # Takes a second to import, and pages need it only once a report is made.
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision_K, recall_K, f1_K, _ = precision_recall_fscore_support(
         predictions.labels_N,
         predictions.predicted_N,

@@ -27,8 +27,8 @@ def escaped(text: str) -> str:
     text = " ".join(text.split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_\[\]~$|#])", r"\\\1", text)
-    # What begins a list at the start of a line.
-    return re.sub(r"^([-+]|\d+[.)])(?=\s)", lambda found: f"\\{found[0]}", text)
+    # What begins a list or a rule at the start of a line.
+    return re.sub(r"^(\d+(?=[.)](\s|$))|(?=[-+]))", r"\1\\", text)
 
 
 def _block(block: Block) -> str:

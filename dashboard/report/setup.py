@@ -1,5 +1,6 @@
 """What was set, on what the runs were trained, and how they are trained anew."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dashboard.report.blocks import Block, Code, Section, Table, Words
@@ -7,7 +8,12 @@ from dashboard.report.comparison import Comparison
 from dashboard.words import label_of
 from engine.data.manifest import Manifest
 from engine.insight.compare import RunReport, compare_settings
-from engine.insight.reproduction import comparison_commands, reproduction, script
+from engine.insight.reproduction import (
+    Reproduction,
+    comparison_commands,
+    reproduction,
+    script,
+)
 from engine.runs.store import Run
 from engine.spec import field_info
 from engine.versions import versions_sentence
@@ -103,6 +109,10 @@ def _date(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _anywhere(anew: Sequence[Reproduction]) -> str:
+    return "\n".join(one.anywhere for one in anew)
+
+
 def reproduce_section(comparison: Comparison) -> Section:
     """Returns the commands that train the runs anew and compare them, and every whole spec."""
     anew = [reproduction(one) for one in comparison.reports]
@@ -116,9 +126,10 @@ def reproduce_section(comparison: Comparison) -> Section:
     blocks: list[Block] = [
         Words(words),
         Code("Where these runs are in the store", "\n".join(here), folded=False),
-        Code("Anywhere else: a script with all specs in it", script(anew), file="again.sh"),
+        Code("Anywhere else, with the specs below as files", _anywhere(anew), folded=False),
+        Code("Anywhere else: one script with all specs in it", script(anew)),
     ]
     for one, made in zip(comparison.reports, anew, strict=True):
-        title = f"Spec of {label_of(one.run)} ({made.file}); train it with: {made.anywhere}"
-        blocks.append(Code(title, made.spec_json, "json", file=made.file))
+        title = f"Spec of {label_of(one.run)}: {made.file}"
+        blocks.append(Code(title, made.spec_json, "json"))
     return Section("How to reproduce it", blocks)
