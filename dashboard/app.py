@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.access.pages import require_admitted, show_who
 from dashboard.runs import plain
+from dashboard.show import svg_buttons
 from engine.errors import StoreError
 from engine.redact import redacted
 from engine.runs.patience import is_away, why_away
@@ -47,3 +48,4 @@ except (SQLAlchemyError, StoreError) as error:
     )
 
 show_who()
+svg_buttons()

@@ -9,6 +9,8 @@ import streamlit as st
 from dashboard.blend_charts import interpolation_figure
 from dashboard.helper import run_thaw
 from dashboard.runs import colour_of, label_of, percent, plain
+from dashboard.show import show_chart
+from dashboard.words import names_of
 from engine.home import run_folder
 from engine.insight.blends import SoupReport, kept_blend, soup_of, why_not_average
 from engine.runs.store import Run
@@ -152,7 +154,12 @@ def _between(page: str, run: Run, curve: InterpolationCurve) -> None:
     )
     alpha, accuracy = curve.nearest(float(picked))
     figure = interpolation_figure(curve, alpha, colour_of(run))
-    st.plotly_chart(figure, key=f"{page}.between.{run.id}")
+    show_chart(
+        figure,
+        key=f"{page}.between.{run.id}",
+        name=f"Accuracy against alpha {names_of([run])}",
+        alt=f"Accuracy of blends of the weights before and after fine-tuning, {label_of(run)}",
+    )
     num_val = run.summary.get("val_images")
     st.markdown(_in_words(curve, alpha, accuracy, num_val))
     st.caption(_caution(num_val))

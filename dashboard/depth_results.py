@@ -9,6 +9,7 @@ from dashboard.frontier_charts import (
     depth_seconds_figure,
 )
 from dashboard.runs import duration, plain, store
+from dashboard.show import show_chart
 from engine.events import WORKING
 from engine.insight.frontier import Frontier, frontier
 from engine.runs.queue import tend
@@ -159,14 +160,29 @@ def _charts(page: str, found: Frontier) -> None:
         "more stage learn, from the last to the stem, up to full fine-tuning. Hollow and pale: not "
         "finished."
     )
-    st.plotly_chart(depth_accuracy_figure(found), key=f"{page}.accuracy.{found.group_id}")
+    show_chart(
+        depth_accuracy_figure(found),
+        key=f"{page}.accuracy.{found.group_id}",
+        name=f"Accuracy against depth {found.group_id}",
+        alt="Validation accuracy against the number of stages that learn",
+    )
     left, right = st.columns(2)
     with left:
         st.subheader("Seconds against depth", anchor=False)
-        st.plotly_chart(depth_seconds_figure(found), key=f"{page}.seconds.{found.group_id}")
+        show_chart(
+            depth_seconds_figure(found),
+            key=f"{page}.seconds.{found.group_id}",
+            name=f"Seconds against depth {found.group_id}",
+            alt="Seconds of a run against the number of stages that learn",
+        )
     with right:
         st.subheader("Memory against depth", anchor=False)
-        st.plotly_chart(depth_memory_figure(found), key=f"{page}.memory.{found.group_id}")
+        show_chart(
+            depth_memory_figure(found),
+            key=f"{page}.memory.{found.group_id}",
+            name=f"Memory against depth {found.group_id}",
+            alt="Peak memory of a run against the number of stages that learn",
+        )
 
 
 def _table(page: str, found: Frontier) -> None:

@@ -14,6 +14,7 @@ from dashboard.confusion_charts import confusion_figure
 from dashboard.palette import run_colour
 from dashboard.plan_summary import named
 from dashboard.runs import duration, percent, plain, store
+from dashboard.show import show_chart
 from engine.events import MetricEvent
 from engine.runs.instant import Answer, InstantHelper
 from engine.runs.queue import enqueue
@@ -117,15 +118,18 @@ def _show(page: str, spec: RunSpec, answer: Answer) -> None:
     ):
         figure.update_layout(height=210, showlegend=False)
         figure.update_yaxes(title=name, selector={"overlaying": None})
-        st.plotly_chart(
+        show_chart(
             figure,
             key=f"{page}.instant.{name}",
+            name=f"Instant head {name} against epochs",
             alt=f"{name.capitalize()} of the instant head against epochs; training is dotted",
         )
     counts_KK = np.array(head["confusion_KK"], dtype=np.int64)
     with st.expander("Which classes are taken for which", icon=":material/grid_on:"):
-        st.plotly_chart(
-            confusion_figure(counts_KK, head["classes"], colour), key=f"{page}.instant.confusion"
+        show_chart(
+            confusion_figure(counts_KK, head["classes"], colour),
+            key=f"{page}.instant.confusion",
+            name="Confusion matrix of the instant head",
         )
     if (told := _features_sentence(answer.features)) is not None:
         st.caption(told)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.lr_finder_chart import range_figure
 from dashboard.runs import plain, store
+from dashboard.show import show_chart
 from dashboard.stage_picture import rate_text
 from dashboard.widgets import LEARNING_RATES, pick
 from engine.events import ACTIVE
@@ -137,9 +138,10 @@ def _show_end(state: FinderState) -> None:
 
 def _show_found(page: str, spec: RunSpec, specs: Sequence[RunSpec], state: FinderState) -> None:
     if any(test.rates for test in state.tests):
-        st.plotly_chart(
+        show_chart(
             range_figure(state.tests),
             key=f"{page}.lr_finder.curves",
+            name="Learning rate finder",
             alt="Training loss against the learning rate, for head and backbone",
         )
         st.caption(

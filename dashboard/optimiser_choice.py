@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.palette import run_colour
 from dashboard.runs import plain
 from dashboard.schedule_chart import Planned, schedule_figure
+from dashboard.show import show_chart
 from dashboard.strategy_choice import Chosen
 from dashboard.widgets import choice, grid_slider, learning_rate_slider, number_slider, switch
 from engine.spec import OptimiserSpec, field_info
@@ -108,9 +109,10 @@ def rates_preview(page: str, chosen: Sequence[Chosen]) -> None:
         colour = run_colour(temperature, places[temperature])
         planned.append(Planned(one.strategy.label, colour, one.plan.curve()))
         places[temperature] += 1
-    st.plotly_chart(
+    show_chart(
         schedule_figure(planned),
         key=f"{page}.rates",
+        name="Planned learning rates",
         alt="Planned learning rates over the epochs, head and backbone of each strategy",
     )
     st.caption("Solid: the head. Dashed: the backbone, that is its fastest stage.")

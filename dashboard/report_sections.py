@@ -8,6 +8,7 @@ from dashboard.data_summary import thumbnail
 from dashboard.remedy_section import finding_remedies, group_remedies, picture_remedies
 from dashboard.report_charts import class_bars
 from dashboard.runs import plain
+from dashboard.show import show_chart
 from engine.data.findings import Finding, Picture
 from engine.data.report import DataReport
 
@@ -92,8 +93,11 @@ def _short(path: str, root: Path) -> str:
 
 def class_section(page: str, report: DataReport) -> None:
     """Shows how many pictures each class has, and those of one class by pages."""
-    st.plotly_chart(
-        class_bars(report.classes, report.has_split), key=f"{page}.bars", width="stretch"
+    show_chart(
+        class_bars(report.classes, report.has_split),
+        key=f"{page}.bars",
+        name=f"Pictures by class {report.fingerprint}",
+        alt="Pictures by class, to train on and to validate on",
     )
     names = [name for name, _, _ in report.classes]
     chosen = st.selectbox("Pictures of", names, key=f"{page}.class")

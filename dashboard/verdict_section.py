@@ -6,10 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.number_tables import estimates_frame, pairs_frame
 from dashboard.runs import duration, label_of, plain
+from dashboard.show import csv_button
+from dashboard.words import names_of
 from engine.insight.compare import RunReport
-from engine.insight.experiment import Pair, Way, pairs_of, ways_of
+from engine.insight.experiment import Pair, Way
 from engine.insight.intervals import Estimate
+from engine.insight.ranking import judged_ways, leading_pair
 from engine.insight.verdicts import cautions, verdict
 
 ESTIMATES_HELP = (
@@ -19,17 +23,14 @@ ESTIMATES_HELP = (
 
 def compared(reports: Sequence[RunReport]) -> tuple[list[Way], list[Pair]]:
     """Returns the ways in which runs were trained, as far as they were judged, and the pairs."""
-    ways = [way for way in ways_of(reports) if way.samples]
-    return ways, pairs_of(ways)
+    return judged_ways(reports)
 
 
 def verdict_section(ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
     """Says which of the two best ways is better, and whether that may be chance."""
-    if not pairs:
-        return
-    ranked = sorted(ways, key=lambda way: -(way.accuracy.value if way.accuracy else 0.0))
-    leading = [pair for pair in pairs if _is_of(pair, ranked[:2])] or pairs[:1]
-    st.markdown(verdict(leading[0], name_of))
+    leading = leading_pair(ways, pairs)
+    if leading is not None:
+        st.markdown(verdict(leading, name_of))
 
 
 def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
@@ -46,6 +47,8 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
     for caution in cautions(ways, name_of):
         st.caption(caution)
     st.dataframe(_estimates(ways), hide_index=True, key=f"{page}.estimates")
+    names = names_of([one.run for way in ways for one in way.reports])
+    csv_button(lambda: estimates_frame(ways), f"{page}.estimates.csv", f"estimates {names}")
     if len(pairs) > 1:
         with st.expander(f"All {len(pairs)} pairs", icon=":material/balance:"):
             st.caption(
@@ -53,10 +56,7 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
                 "it allows for the number of pairs (Holm)."
             )
             st.dataframe(_pairs(pairs), hide_index=True, key=f"{page}.pairs")
-
-
-def _is_of(pair: Pair, ways: Sequence[Way]) -> bool:
-    return {id(pair.first), id(pair.second)} == {id(way) for way in ways}
+            csv_button(lambda: pairs_frame(pairs), f"{page}.pairs.csv", f"pairs {names}")
 
 
 def title_of(way: Way) -> str:

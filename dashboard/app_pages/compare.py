@@ -14,6 +14,8 @@ from dashboard.embedding_section import embedding_section
 from dashboard.images_section import images_section
 from dashboard.layers_section import layers_section
 from dashboard.learning_section import learning_section
+from dashboard.number_tables import results_frame
+from dashboard.report_view import report_view
 from dashboard.runs import (
     asked_runs,
     colour_of,
@@ -25,8 +27,10 @@ from dashboard.runs import (
     store,
 )
 from dashboard.shift_section import shift_section
+from dashboard.show import csv_button
 from dashboard.steered import steered_section
 from dashboard.verdict_section import compared, estimates_section, verdict_section
+from dashboard.words import names_of
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
 from engine.runs.store import Run
 from engine.spec import field_info
@@ -100,6 +104,10 @@ def _layers(reports: list[RunReport]) -> None:
     layers_section(PAGE, reports)
 
 
+def _report(reports: list[RunReport]) -> None:
+    report_view(PAGE, reports)
+
+
 def _weights(reports: list[RunReport]) -> None:
     runs = [one.run for one in reports]
     soup_section(PAGE, runs)
@@ -142,6 +150,8 @@ def _results(reports: list[RunReport]) -> None:
     dots = [f"color: {colour_of(one.run)}; font-weight: 700" for one in reports]
     styled = table.style.apply(lambda _: dots, subset=[""])
     st.dataframe(styled, hide_index=True)
+    name = f"results {names_of([one.run for one in reports])}"
+    csv_button(lambda: results_frame(reports), f"{PAGE}.results.csv", name)
 
 
 def _count(number: int | None) -> str:
@@ -209,6 +219,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Embedding": _embedding,
     "Layers": _layers,
     "Weights": _weights,
+    "Report": _report,
 }
 
 main()

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.charts import stage_bars
 from dashboard.model_choice import facts
 from dashboard.runs import plain
+from dashboard.show import show_chart
 from dashboard.widgets import image_size_slider
 from engine.models.catalogue import (
     LIBRARIES,
@@ -116,9 +117,10 @@ def _detail(record: BackboneRecord, size: int) -> None:
             f"Normalised with mean {mean} and standard deviation {std}; "
             f"{record.interpolation} interpolation; {sizes}."
         )
-        st.plotly_chart(
+        show_chart(
             stage_bars(record.stages),
             key=f"{PAGE}.stages",
+            name=f"Parameters a stage {record.name}",
             alt=f"Parameters a stage, {record.name}",
         )
         if st.button("Use it on the Train page", type="primary", icon=":material/tune:"):

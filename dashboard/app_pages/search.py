@@ -11,6 +11,7 @@ from dashboard.runs import duration, percent, plain, store
 from dashboard.search_charts import cost_figure, judged_trials, parallel_figure
 from dashboard.search_form import search_form
 from dashboard.search_form_axes import setting_label
+from dashboard.show import show_chart
 from engine.errors import RunNotFoundError
 from engine.runs.search_study import (
     Search,
@@ -253,10 +254,18 @@ def _charts(search: Search, trials: list[Trial]) -> None:
         "keep only the lines that go through there. Trials that were stopped early count with what "
         "they reached."
     )
-    st.plotly_chart(parallel_figure(search.spec.space, trials), key=f"{PAGE}.parallel.{search.id}")
+    show_chart(
+        parallel_figure(search.spec.space, trials),
+        key=f"{PAGE}.parallel.{search.id}",
+        name=f"Settings and accuracy of search {search.id}",
+        alt="A line a trial through its settings to its accuracy",
+    )
     st.subheader("Accuracy against cost", anchor=False)
-    st.plotly_chart(
-        cost_figure(trials, _strategies(search, trials)), key=f"{PAGE}.cost.{search.id}"
+    show_chart(
+        cost_figure(trials, _strategies(search, trials)),
+        key=f"{PAGE}.cost.{search.id}",
+        name=f"Accuracy against cost of search {search.id}",
+        alt="Accuracy of each trial against its seconds",
     )
 
 

@@ -357,13 +357,20 @@ class Chart {
   }
 
   async start(ink) {
+    const filename = `live-${this.div.dataset.chart}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
     await window.Plotly.newPlot(this.div, [], this.layout(ink), {
       responsive: true,
       displaylogo: false,
       // Plotly would go back to the axes as they were before the first point.
       doubleClick: false,
+      toImageButtonOptions: { format: "png", filename, scale: 2 },
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "resetScale2d"],
       modeBarButtonsToAdd: [
+        {
+          name: "Download plot as an SVG",
+          icon: { width: 24, height: 24, path: "M5 20h14v-2H5v2zM19 9h-4V3H9v6H5l7 7 7-7z" },
+          click: (plot) => window.Plotly.downloadImage(plot, { format: "svg", filename }),
+        },
         { name: "Reset axes", icon: window.Plotly.Icons.home, click: () => this.zoomOut() },
       ],
     });

@@ -72,6 +72,10 @@ COMMANDS = {
         "explain",
         "Show which parts of a picture speak for a class, as a run's best checkpoint sees it.",
     ),
+    "report": Command(
+        "reporting",
+        "Write a comparison of runs to one HTML or Markdown file that works anywhere, offline too.",
+    ),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

@@ -163,7 +163,7 @@ def content_of(path: Path) -> Iterator[bytes]:
 
 
 def _document(store: Store, run: Run, members: dict[str, Member], num_events: int) -> RunDocument:
-    clean = _Cleaner(run)
+    clean = Cleaner(run)
     summary = clean(run.summary)
     summary.pop(IMPORTED, None)
     if summary.get("checkpoint"):
@@ -200,11 +200,11 @@ def _version(name: str) -> str:
 
 
 def _lines(store: Store, run: Run) -> list[bytes]:
-    clean = _Cleaner(run)
+    clean = Cleaner(run)
     return [canonical(_line(one, clean)).encode() + b"\n" for one in store.events(run.id)]
 
 
-def _line(event: MetricEvent, clean: "_Cleaner") -> dict[str, Any]:
+def _line(event: MetricEvent, clean: "Cleaner") -> dict[str, Any]:
     return {
         "seq": event.seq,
         "time": event.time,
@@ -215,7 +215,7 @@ def _line(event: MetricEvent, clean: "_Cleaner") -> dict[str, Any]:
     }
 
 
-class _Cleaner:
+class Cleaner:
     """Takes out of texts where Thaw and the person's own files lie on this machine."""
 
     def __init__(self, run: Run):

@@ -41,6 +41,7 @@ from engine.training.sizes import train_size
 from engine.training.sources import Source
 from engine.training.state import StateKeeper
 from engine.training.within import Within
+from engine.versions import versions_sentence
 
 WEIGHTS_FILE = "weights.json"
 HEAD_ALONE = "the head"
@@ -379,5 +380,6 @@ def _facts(session: Session) -> dict[str, Value]:
         "device": torch.cuda.get_device_name(session.device)
         if session.device.type == "cuda"
         else "CPU",
+        "made_with": versions_sentence(),
         "prepared_seconds": time.perf_counter() - session.started,
     }

@@ -15,7 +15,7 @@ import dashboard.runs
 import dashboard.server
 import engine.data.samples
 import engine.runs.queue
-from dashboard.live import _component
+from dashboard import live, show
 from engine.runs.store import Store
 
 
@@ -37,13 +37,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _fresh_dashboard(thaw_home: Path) -> Iterator[None]:
     """Makes each test's pages open the store of its own THAW_HOME."""
     dashboard.runs.store.cache_clear()
-    _component.cache_clear()
+    live._component.cache_clear()
+    show._component.cache_clear()
     dashboard.embedding._component.cache_clear()
     yield
     if dashboard.runs.store.cache_info().currsize:
         _close(dashboard.runs.store())
     dashboard.runs.store.cache_clear()
-    _component.cache_clear()
+    live._component.cache_clear()
+    show._component.cache_clear()
     dashboard.embedding._component.cache_clear()
 
 

@@ -73,6 +73,8 @@ DRAWS = (
     "log_section.py",
     "embedding/",
     "embedding_section.py",
+    "report_view.py",
+    "show.py",
 )
 
 IMPORT_ALONE = """
@@ -90,6 +92,7 @@ pair = [finish(store(), run) for run in add_pair(store())]
 for name in ("train", "models", "live", "compare", "depth", "search", "data", "runs"):
     open_page(name, [run.id for run in pair])
 open_page("compare", [run.id for run in pair], view="Shift")
+open_page("compare", [run.id for run in pair], view="Report")
 print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """
 

@@ -19,6 +19,7 @@ LIGHT_MODULES = [
     "engine.cli.inspecting",
     "engine.cli.doctor",
     "engine.cli.log",
+    "engine.cli.reporting",
     "engine.data.batches",
     "engine.data.check",
     "engine.data.facts",
@@ -54,6 +55,8 @@ LIGHT_MODULES = [
     "engine.insight.layers",
     "engine.insight.learning_curve",
     "engine.insight.overlay",
+    "engine.insight.ranking",
+    "engine.insight.reproduction",
     "engine.insight.saliency_maps",
     "engine.insight.shift",
     "engine.insight.shift_verdicts",
@@ -97,6 +100,7 @@ LIGHT_MODULES = [
     "engine.training.range_test",
     "engine.training.schedules",
     "engine.training.speeds",
+    "engine.versions",
 ]
 # Each package may import what stands in an earlier row, or in its own.
 LAYERS = [
