@@ -21,6 +21,7 @@ from dashboard.gallery import gallery
 from dashboard.pair_choice import short_name
 from dashboard.runs import colour_of, label_of, percent, plain
 from dashboard.saliency_section import saliency_section
+from dashboard.show import show_chart
 from engine.insight.classes import Judgement, confused_pairs, shared_matrices
 from engine.insight.compare import RunReport
 from engine.insight.images import JudgedImage, judged_images
@@ -149,9 +150,7 @@ def _clickable(page: str, name: str, figure: Any, by: str) -> None:
             st.session_state[f"{page}.behind.named"] = cell[1]
             st.session_state[f"{page}.behind.by"] = by
 
-    st.plotly_chart(
-        figure, key=key, on_select=take, selection_mode="points", config={"displayModeBar": False}
-    )
+    show_chart(figure, key=key, name=f"{name} of classes", on_select=take, selection_mode="points")
 
 
 def _images_behind(

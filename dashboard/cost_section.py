@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.cost_charts import cost_figure
 from dashboard.runs import colour_of
+from dashboard.show import show_chart
 from dashboard.verdict_section import name_of, title_of
 from engine.insight.cost import Front, cost_fronts
 from engine.insight.experiment import Pair, Way
@@ -62,4 +63,8 @@ def _show(page: str, front: Front) -> None:
         st.caption(f"Left out, since its {front.cost.label} is not known: {names}.")
     if front.points:
         figure = cost_figure(front, lambda way: colour_of(way.reports[0].run), title_of)
-        st.plotly_chart(figure, key=f"{page}.cost.{front.cost.name}")
+        show_chart(
+            figure,
+            key=f"{page}.cost.{front.cost.name}",
+            name=f"accuracy against {front.cost.label}",
+        )

@@ -9,7 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.band_charts import WayCurve, band_figure
 from dashboard.charts import Against, Curve, accuracy_figure, loss_figure
 from dashboard.runs import colour_of, label_of
+from dashboard.show import show_chart
 from dashboard.verdict_section import title_of
+from dashboard.words import names_of
 from engine.insight.bands import meaning
 from engine.insight.compare import RunReport
 from engine.insight.experiment import Way, ways_of
@@ -34,7 +36,8 @@ def curves_section(page: str, reports: Sequence[RunReport]) -> None:
         return
     st.caption("Solid: validation. Dotted: training. Click a run in the legend to hide it.")
     curves = [Curve(label_of(one.run), colour_of(one.run), one.epochs, one.acts) for one in reports]
-    _show(page, lambda metric, against: _FIGURES[metric](curves, against))
+    names = names_of([one.run for one in reports])
+    _show(page, names, lambda metric, against: _FIGURES[metric](curves, against))
 
 
 _FIGURES = {"accuracy": accuracy_figure, "loss": loss_figure}
@@ -72,14 +75,19 @@ def _show_ways(page: str, ways: Sequence[Way]) -> None:
     if not curves:
         st.info(NO_EPOCH, icon=":material/timer:")
         return
-    _show(page, lambda metric, against: band_figure(curves, metric, against))
+    names = names_of([one.run for curve in curves for one in curve.reports])
+    _show(page, names, lambda metric, against: band_figure(curves, metric, against))
 
 
-def _show(page: str, figure_of: Callable[[str, Against], go.Figure]) -> None:
+def _show(page: str, names: str, figure_of: Callable[[str, Against], go.Figure]) -> None:
     left, right = st.columns(2)
     sides: tuple[tuple[DeltaGenerator, Against], ...] = ((left, "epochs"), (right, "seconds"))
     for column, against in sides:
         with column:
             for metric in ("accuracy", "loss"):
                 st.subheader(f"{metric.capitalize()} against {against}", anchor=False)
-                st.plotly_chart(figure_of(metric, against), key=f"{page}.{metric}.{against}")
+                show_chart(
+                    figure_of(metric, against),
+                    key=f"{page}.{metric}.{against}",
+                    name=f"{metric} against {against} {names}",
+                )

@@ -13,6 +13,8 @@ from dashboard.layers_charts import (
     stages_figure,
 )
 from dashboard.runs import colour_of, label_of, plain, store
+from dashboard.show import show_chart
+from dashboard.words import NAMED, names_of
 from engine.insight.compare import RunReport
 from engine.insight.layers import gradient_histories, layer_history
 
@@ -59,7 +61,12 @@ def _maps(page: str, runs: Sequence[Layered]) -> None:
     for column, (measure, title) in zip(columns, TITLES.items(), strict=True):
         with column:
             st.subheader(title, anchor=False)
-            st.plotly_chart(stages_figure(runs, measure), key=f"{page}.layers.{measure}")
+            show_chart(
+                stages_figure(runs, measure),
+                key=f"{page}.layers.{measure}",
+                name=f"{measure} by stage and epoch {_labels(runs)}",
+                alt=title,
+            )
 
 
 def _notes(runs: Sequence[Layered]) -> None:
@@ -89,13 +96,21 @@ def _notes(runs: Sequence[Layered]) -> None:
     )
 
 
+def _labels(runs: Sequence[Layered]) -> str:
+    return " ".join(one.label for one in runs[:NAMED])
+
+
 def _last_epochs(page: str, runs: Sequence[Layered]) -> None:
     st.subheader("Where each stage came to", anchor=False)
     st.caption("After each run's last epoch.")
     columns = st.columns(2)
     for column, measure in zip(columns, TITLES, strict=True):
         with column:
-            st.plotly_chart(last_epoch_figure(runs, measure), key=f"{page}.layers.last.{measure}")
+            show_chart(
+                last_epoch_figure(runs, measure),
+                key=f"{page}.layers.last.{measure}",
+                name=f"{measure} by stage after the last epoch {_labels(runs)}",
+            )
     with st.expander("As a table", icon=":material/table:"):
         st.dataframe(_table(runs), hide_index=True)
 
@@ -159,4 +174,5 @@ def _gradients(page: str, reports: Sequence[RunReport]) -> None:
         "begins later."
     )
     key = f"{page}.layers.gradients.of.{run_id}"
-    st.plotly_chart(gradient_figure(gradients), key=key)
+    name = f"gradient norm by stage {names_of([by_id[run_id].run])}"
+    show_chart(gradient_figure(gradients), key=key, name=name)

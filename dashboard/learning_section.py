@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.elsewhere import why_not_again
 from dashboard.learning_charts import learning_figure
 from dashboard.runs import colour_of, percent, plain, store
+from dashboard.show import show_chart
 from engine.errors import ThawError
 from engine.insight.compare import RunReport, report
 from engine.insight.learning_curve import LearningCurve, LearningCurves, learning_curves
@@ -69,7 +70,11 @@ def _draw(page: str, runs: list[Run], was_active: bool) -> None:
         help=ABOUT,
     )
     colours = [_colour(curve) for curve in found.curves]
-    st.plotly_chart(learning_figure(found.curves, colours), key=f"{page}.learning")
+    show_chart(
+        learning_figure(found.curves, colours),
+        key=f"{page}.learning",
+        name="accuracy against training images",
+    )
     st.caption(ABOUT)
     _table(page, found)
 

@@ -15,6 +15,8 @@ from dashboard.class_charts import (
 )
 from dashboard.pair_choice import short_name
 from dashboard.runs import colour_of, percent
+from dashboard.show import show_chart
+from dashboard.words import names_of
 from engine.insight.calibration import reliability
 from engine.insight.classes import ClassScore, Judgement, class_scores
 from engine.insight.compare import RunReport
@@ -50,7 +52,12 @@ def scores_section(page: str, pair: Sequence[RunReport], judged: Sequence[Judgem
             help=f"Otherwise the first {FEW} in this order.",
         )
         classes = classes if everything else classes[:FEW]
-    st.plotly_chart(class_figure(runs, classes, measure), key=f"{page}.scores")
+    named = names_of([one.run for one in pair])
+    show_chart(
+        class_figure(runs, classes, measure),
+        key=f"{page}.scores",
+        name=f"{measure} by class {named}",
+    )
     interval = (
         "F1 is no share of independent images, so it has no interval."
         if measure == "F1"
@@ -140,7 +147,11 @@ def reliability_section(page: str, pair: Sequence[RunReport], judged: Sequence[J
         )
         for one, found in zip(pair, judged, strict=True)
     ]
-    st.plotly_chart(reliability_figure(runs), key=f"{page}.reliability")
+    show_chart(
+        reliability_figure(runs),
+        key=f"{page}.reliability",
+        name=f"reliability {names_of([one.run for one in pair])}",
+    )
     st.caption(
         "On the dashed line a model is right as often as it says; below it, it is too sure of "
         "itself. Small points have few images behind them. ECE is the mean distance from the line, "

@@ -9,6 +9,8 @@ import streamlit as st
 from dashboard.runs import colour_of, label_of, plain
 from dashboard.shift_charts import Ends, Severities, accuracy_range, ends_figure, severity_figure
 from dashboard.shift_examples import corruption_examples, folder_examples, what_is
+from dashboard.show import show_chart
+from dashboard.words import names_of
 from engine.data.corruptions import CORRUPTIONS
 from engine.insight.intervals import Estimate
 from engine.insight.shift import RunUnderShift, Shift
@@ -126,9 +128,10 @@ def _severities(page: str, found: Shift) -> None:
 def _severity(page: str, kind: str, figure: go.Figure) -> None:
     what = what_is(kind)
     st.markdown(f"**{what}**")
-    st.plotly_chart(
+    show_chart(
         figure,
         key=f"{page}.shift.severity.{kind}",
+        name=f"accuracy against severity of {kind}",
         alt=f"Accuracy of each run against the severity of {what}",
     )
 
@@ -143,9 +146,10 @@ def _ends(page: str, found: Shift, clean: str, shifted: str) -> None:
     ends = [
         Ends(_short(one), colour_of(one.report.run), one.clean, one.shifted) for one in found.runs
     ]
-    st.plotly_chart(
+    show_chart(
         ends_figure(ends, clean, shifted),
         key=f"{page}.shift.ends",
+        name=f"accuracy under shift {names_of([one.report.run for one in found.runs])}",
         alt="Accuracy of each run on images as they are, and on shifted ones",
     )
 

@@ -7,7 +7,9 @@ import streamlit as st
 
 from dashboard.pair_choice import short_name
 from dashboard.runs import colour_of, percent
+from dashboard.show import show_chart
 from dashboard.threshold_charts import RankedRun, precision_recall_figure, roc_figure
+from dashboard.words import names_of
 from engine.insight.classes import Judgement
 from engine.insight.compare import RunReport
 from engine.insight.intervals import Estimate
@@ -36,16 +38,21 @@ def threshold_section(page: str, pair: Sequence[RunReport], judged: Sequence[Jud
             icon=":material/balance:",
         )
         return
+    named = names_of([one.run for one in pair])
     left, right = st.columns(2)
     with left:
         figure = precision_recall_figure(runs, threshold)
-        st.plotly_chart(figure, key=f"{page}.threshold.precision_recall")
+        show_chart(
+            figure, key=f"{page}.threshold.precision_recall", name=f"precision and recall {named}"
+        )
         st.caption(
             f"Diamonds: from {threshold:.0%} on. Dashed: what naming every image gives. AP is the "
             "area below the steps."
         )
     with right:
-        st.plotly_chart(roc_figure(runs, threshold), key=f"{page}.threshold.roc")
+        show_chart(
+            roc_figure(runs, threshold), key=f"{page}.threshold.roc", name=f"ROC curve {named}"
+        )
         st.caption("AUC is the chance that an image of the class has the higher probability.")
     verdicts = [(one.label, one.ranking.at(threshold)) for one in runs]
     bests = [(f"{one.label}, best F1", one.ranking.best_f1()) for one in runs]

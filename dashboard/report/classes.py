@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.charts import confusion_figure
+from dashboard.confusion_charts import confusion_figure
 from dashboard.report.blocks import Block, Chart, Section, Table, Words
 from dashboard.report.comparison import Comparison
 from dashboard.words import colour_of, label_of
