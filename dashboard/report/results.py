@@ -42,8 +42,8 @@ def _alone(ways: list[Way]) -> str:
         return NO_VERDICT
     [way] = ways
     return (
-        f"{way.label} gets {_share(way.accuracy)} of {len(way.images):,} validation images right; "
-        "there is nothing here to compare it with."
+        f"{way.label} gets {interval_of(way.accuracy)} of {len(way.images):,} validation images "
+        "right; there is nothing here to compare it with."
     )
 
 
@@ -72,9 +72,9 @@ def _ways_table(comparison: Comparison) -> Table:
             way_name(way),
             f"{len(way.seeds)}",
             f"{len(way.images):,}",
-            _share(way.accuracy),
-            _share(way.f1),
-            _share(way.calibration_error),
+            interval_of(way.accuracy),
+            interval_of(way.f1),
+            interval_of(way.calibration_error),
             _time(way),
             _count(way.trained_parameters),
             _mebibytes(way.peak_memory_mib),
@@ -155,7 +155,8 @@ def _pair_row(pair: Pair) -> tuple[str, ...]:
     )
 
 
-def _share(estimate: Estimate | None) -> str:
+def interval_of(estimate: Estimate | None) -> str:
+    """Returns a fraction with its interval as percentages, or a dash."""
     if estimate is None:
         return "–"
     low, high = 100 * estimate.low, 100 * estimate.high
