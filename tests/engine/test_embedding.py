@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,14 +32,13 @@ from engine.insight.embedding import (
 from engine.insight.images import judged_images
 from engine.insight.planes import directions, neighbours_say
 from engine.models.backbone import build_backbone
-from engine.runs import worker
 from engine.runs.store import Run, Store
 from engine.training.checkpoint import load_checkpoint
 from engine.training.features import KIND
 from engine.training.reporter import StopTrainingError
 from tests.conftest import TINY_CLASSES, Recorder
-from tests.engine.specs import tiny_spec
 from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.trained_runs import trained_runs
 from tests.engine.waiting import wait_for
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -53,17 +51,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def trained(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A THAW_HOME with a frozen and a full run that were really trained."""
     home = tmp_path_factory.mktemp("trained")
-    handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("THAW_HOME", str(home))
-        store = Store()
-        for name, settings in SETTINGS.items():
-            [run] = store.add_runs([(name, tiny_spec(tiny_folder, settings))])
-            store.set_status(run.id, "running")
-            worker.main(run.id)
-            assert store.run(run.id).status == "finished", store.run(run.id).reason
-        store.close()
-    signal.signal(signal.SIGTERM, handler)
+    with trained_runs(home, tiny_folder, SETTINGS):
+        pass
     return home
 
 

@@ -6,7 +6,6 @@ The runs are tiny, and really trained.
 import itertools
 import json
 import shutil
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,12 +39,11 @@ from engine.insight.shift_tests import (
 )
 from engine.insight.shift_work import shift_key, shift_state, shift_work, start_shift, stop_shift
 from engine.insight.shifted import judge_runs
-from engine.runs import worker
 from engine.runs.store import Run, Store
 from engine.training.reporter import StopTrainingError
 from tests.conftest import CLIPART, TINY_CLASSES, Recorder
-from tests.engine.specs import tiny_spec
 from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.trained_runs import trained_runs
 from tests.engine.waiting import wait_for
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -63,19 +61,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (photos / name).mkdir(parents=True)
         for file in sorted((CLIPART / "train" / name).iterdir())[:12]:
             shutil.copy(file, photos / name)
-    handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("THAW_HOME", str(base / "home"))
-        store = Store()
-        for name, settings in SETTINGS.items():
-            [run] = store.add_runs([(name, tiny_spec(photos, settings))])
-            store.set_status(run.id, "running")
-            worker.main(run.id)
-            assert store.run(run.id).status == "finished", store.run(run.id).reason
+    with trained_runs(base / "home", photos, SETTINGS) as store:
         # All of it once, for the tests that only read.
         judge_runs(store.all_runs(), corruption_test, 0, Recorder())
-        store.close()
-    signal.signal(signal.SIGTERM, handler)
     return base
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,13 +33,13 @@ from engine.insight.blends import (
 from engine.insight.soup import NO_EPOCH, interpolate_run, make_soup
 from engine.models.backbone import build_backbone
 from engine.models.weights_files import checkpoint_facts
-from engine.runs import worker
 from engine.runs.store import Run, Store
 from engine.training import trainer
 from engine.training.checkpoint import load_checkpoint
 from engine.training.curves import END_FILE, START_FILE, read_curve
 from engine.training.interpolate import average, blend
 from tests.engine.specs import tiny_spec
+from tests.engine.trained_runs import trained_runs
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "frozen": {},
@@ -54,17 +53,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def trained(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A THAW_HOME with really trained runs: frozen, frozen again, full, and one to blend."""
     home = tmp_path_factory.mktemp("trained")
-    handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("THAW_HOME", str(home))
-        store = Store()
-        for name, settings in SETTINGS.items():
-            [run] = store.add_runs([(name, tiny_spec(tiny_folder, settings))])
-            store.set_status(run.id, "running")
-            worker.main(run.id)
-            assert store.run(run.id).status == "finished", store.run(run.id).reason
-        store.close()
-    signal.signal(signal.SIGTERM, handler)
+    with trained_runs(home, tiny_folder, SETTINGS):
+        pass
     return home
 
 
