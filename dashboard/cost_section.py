@@ -7,7 +7,8 @@ import streamlit as st
 from dashboard.cost_charts import cost_figure
 from dashboard.runs import colour_of
 from dashboard.show import show_chart
-from dashboard.verdict_section import name_of, title_of
+from dashboard.verdict_section import name_of
+from dashboard.words import way_name
 from engine.insight.cost import Front, cost_fronts
 from engine.insight.experiment import Pair, Way
 from engine.insight.verdicts import cautions
@@ -62,7 +63,7 @@ def _show(page: str, front: Front) -> None:
         names = ", ".join(name_of(way) for way in front.unknown)
         st.caption(f"Left out, since its {front.cost.label} is not known: {names}.")
     if front.points:
-        figure = cost_figure(front, lambda way: colour_of(way.reports[0].run), title_of)
+        figure = cost_figure(front, lambda way: colour_of(way.reports[0].run), way_name)
         show_chart(
             figure,
             key=f"{page}.cost.{front.cost.name}",

@@ -10,8 +10,7 @@ from dashboard.band_charts import WayCurve, band_figure
 from dashboard.charts import Against, Curve, accuracy_figure, loss_figure
 from dashboard.runs import colour_of, label_of
 from dashboard.show import show_chart
-from dashboard.verdict_section import title_of
-from dashboard.words import names_of
+from dashboard.words import names_of, way_name
 from engine.insight.bands import meaning
 from engine.insight.compare import RunReport
 from engine.insight.experiment import Way, ways_of
@@ -55,7 +54,7 @@ def _wants_single_runs(page: str, num_runs: int) -> bool:
 
 def _show_ways(page: str, ways: Sequence[Way]) -> None:
     curves = [
-        WayCurve(title_of(way), colour_of(way.reports[0].run), way.reports)
+        WayCurve(way_name(way), colour_of(way.reports[0].run), way.reports)
         for way in ways
         if all(one.epochs for one in way.reports)
     ]

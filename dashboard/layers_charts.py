@@ -156,7 +156,7 @@ def _colours(runs: Sequence[Layered], measure: Measure) -> dict[str, object]:
         "yref": "container",
         "y": 1.0,
         "yanchor": "top",
-        "ypad": 0,
+        "ypad": 6,
         "thickness": 10,
         "len": 1.0,
     }

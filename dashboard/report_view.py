@@ -14,6 +14,7 @@ WHAT_IS_IN_IT = """
 - the question and the verdict, in plain words, with all that may be chance;
 - results with intervals, curves, confusion matrices, every class by itself;
 - the images that tell most, as small pictures, with how many are left out;
+- cost, learning curves and layers; shift and embeddings where they were worked out here;
 - what was set differently, every whole spec, versions, device, the fingerprint of the data;
 - the commands, and a script, that train the runs anew and compare them again.
 """

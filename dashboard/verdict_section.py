@@ -7,23 +7,17 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.number_tables import estimates_frame, pairs_frame
-from dashboard.runs import duration, label_of, plain
+from dashboard.runs import duration, plain
 from dashboard.show import csv_button
-from dashboard.words import names_of
-from engine.insight.compare import RunReport
+from dashboard.words import names_of, way_name
 from engine.insight.experiment import Pair, Way
 from engine.insight.intervals import Estimate
-from engine.insight.ranking import judged_ways, leading_pair
+from engine.insight.ranking import leading_pair
 from engine.insight.verdicts import cautions, verdict
 
 ESTIMATES_HELP = (
     "What other images, and other seeds where there are several, would give in 95 of 100 cases."
 )
-
-
-def compared(reports: Sequence[RunReport]) -> tuple[list[Way], list[Pair]]:
-    """Returns the ways in which runs were trained, as far as they were judged, and the pairs."""
-    return judged_ways(reports)
 
 
 def verdict_section(ways: Sequence[Way], pairs: Sequence[Pair]) -> None:
@@ -59,21 +53,16 @@ def estimates_section(page: str, ways: Sequence[Way], pairs: Sequence[Pair]) -> 
             csv_button(lambda: pairs_frame(pairs), f"{page}.pairs.csv", f"pairs {names}")
 
 
-def title_of(way: Way) -> str:
-    """Returns what a way is called: as its run where it has only one."""
-    return label_of(way.reports[0].run) if len(way.reports) == 1 else way.label
-
-
 def name_of(way: Way) -> str:
     """Returns a way's title for a sentence in Markdown."""
-    return f"**{plain(title_of(way))}**"
+    return f"**{plain(way_name(way))}**"
 
 
 def _estimates(ways: Sequence[Way]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "way of training": title_of(way),
+                "way of training": way_name(way),
                 "seeds": len(way.seeds),
                 "accuracy": _percent(way.accuracy),
                 "macro F1": _percent(way.f1),
@@ -115,8 +104,8 @@ def _time(seconds: Estimate | None, num_runs: int) -> str:
 def _pairs(pairs: Sequence[Pair]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {
-            "better": title_of(pair.first),
-            "than": title_of(pair.second),
+            "better": way_name(pair.first),
+            "than": way_name(pair.second),
             "by": _points(pair.difference.estimate),
             "chance": f"{pair.adjusted_p:.2g}",
             "told apart": "yes" if pair.is_real else "no",

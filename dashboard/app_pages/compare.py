@@ -29,9 +29,10 @@ from dashboard.runs import (
 from dashboard.shift_section import shift_section
 from dashboard.show import csv_button
 from dashboard.steered import steered_section
-from dashboard.verdict_section import compared, estimates_section, verdict_section
+from dashboard.verdict_section import estimates_section, verdict_section
 from dashboard.words import names_of
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
+from engine.insight.ranking import judged_ways
 from engine.runs.store import Run
 from engine.spec import field_info
 
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def _overview(reports: list[RunReport]) -> None:
-    ways, pairs = compared(reports)
+    ways, pairs = judged_ways(reports)
     verdict_section(ways, pairs)
     _results(reports)
     _memory_notes(reports)
@@ -81,7 +82,7 @@ def _overview(reports: list[RunReport]) -> None:
 
 
 def _cost(reports: list[RunReport]) -> None:
-    cost_section(PAGE, *compared(reports))
+    cost_section(PAGE, *judged_ways(reports))
 
 
 def _learning(reports: list[RunReport]) -> None:
@@ -110,6 +111,12 @@ def _report(reports: list[RunReport]) -> None:
 
 def _weights(reports: list[RunReport]) -> None:
     runs = [one.run for one in reports]
+    if sum(run.status == "finished" for run in runs) < 2:
+        st.info(
+            "An average takes two finished runs or more; a blend of before and after, a finished "
+            "run of the strategy wise_ft.",
+            icon=":material/blender:",
+        )
     soup_section(PAGE, runs)
     interpolation_section(PAGE, runs)
 

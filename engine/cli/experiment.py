@@ -191,5 +191,6 @@ def _show(document: dict[str, Any], warnings: Sequence[str], run_ids: Sequence[s
 def _estimate(found: dict[str, float] | None, factor: float, unit: str) -> str:
     if found is None:
         return "–"
-    value, low, high = (factor * found[name] for name in ("value", "low", "high"))
+    # None of these can be less than nothing, whatever an interval says.
+    value, low, high = (max(0.0, factor * found[name]) for name in ("value", "low", "high"))
     return f"{value:,.1f}{unit}" + (f" ({low:,.1f} to {high:,.1f})" if low < high else "")
