@@ -23,6 +23,8 @@ from tests.serving import Dashboard
 
 RECONNECT_SECONDS = 1.0
 LONGEST_LINE = 2**24
+# What the component of the Live page is called.
+LIVE = "thaw_live"
 
 T = TypeVar("T")
 
@@ -171,7 +173,9 @@ class Session:
         element = message.delta.new_element
         self.shown.append(str(element))
         if element.WhichOneof("type") == "bidi_component":
-            self.live = json.loads(element.bidi_component.json)
+            component = element.bidi_component
+            if component.component_name.endswith(LIVE):
+                self.live = json.loads(component.json)
 
     async def close(self) -> None:
         """Closes the tab."""

@@ -188,18 +188,20 @@ async def _sample(dashboard: Dashboard, worker: int | None, samples: list[Sample
 
 
 def _browser(own: psutil.Process) -> list[psutil.Process]:
-    return [
-        child
-        for child in own.children(recursive=True)
-        if any("playwright" in word or "chromium" in word for word in child.cmdline()[:2])
-    ]
+    found = []
+    for child in own.children(recursive=True):
+        # Tabs come and go meanwhile.
+        with suppress(psutil.Error):
+            if any("playwright" in word or "chromium" in word for word in child.cmdline()[:2]):
+                found.append(child)
+    return found
 
 
 def _spent(processes: Sequence[psutil.Process]) -> float:
     """Returns CPU seconds of processes, those of one that is gone left out."""
     spent = 0.0
     for process in processes:
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):
             times = process.cpu_times()
             spent += times.user + times.system
     return spent
