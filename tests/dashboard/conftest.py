@@ -10,13 +10,15 @@ import pytest
 from sqlalchemy import Pool, QueuePool, event
 from streamlit.components.v2 import manifest_scanner
 
-import dashboard.embedding
 import dashboard.runs
 import dashboard.server
 import engine.data.samples
 import engine.runs.queue
-from dashboard import live, show
+from dashboard import embedding, live, show
 from engine.runs.store import Store
+
+# As they are before a test puts something in their place.
+COMPONENTS = (embedding._component, live._component, show._component)
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +39,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _fresh_dashboard(thaw_home: Path) -> Iterator[None]:
     """Makes each test's pages open the store of its own THAW_HOME."""
     dashboard.runs.store.cache_clear()
-    live._component.cache_clear()
-    show._component.cache_clear()
-    dashboard.embedding._component.cache_clear()
+    for component in COMPONENTS:
+        component.cache_clear()
     yield
     if dashboard.runs.store.cache_info().currsize:
         _close(dashboard.runs.store())
     dashboard.runs.store.cache_clear()
-    live._component.cache_clear()
-    show._component.cache_clear()
-    dashboard.embedding._component.cache_clear()
+    for component in COMPONENTS:
+        component.cache_clear()
 
 
 def _close(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The dashboard's pages without a browser."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -72,6 +73,12 @@ def text_of(page: AppTest) -> str:
     written += [one.label for one in page.expander]
     written += [one.proto.text for one in page.get("progress")]
     return "\n".join(written)
+
+
+def components_of(page: AppTest, name: Literal["thaw_live", "thaw_embedding"]) -> list[Any]:
+    """Returns what the components of a name on the page were given, as JSON."""
+    found = [one.proto for one in page.get("bidi_component")]
+    return [json.loads(one.json) for one in found if one.component_name.endswith(name)]
 
 
 def runs_in_address(page: AppTest) -> list[str]:

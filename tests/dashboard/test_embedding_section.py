@@ -1,7 +1,6 @@
 """Compare's view Embedding: nothing yet, at work, failed, stopped and done; what the maps show."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from tests.dashboard.made_embedding import (
     pictures,
     plane,
 )
-from tests.dashboard.pages import choose, controls_of, open_page, run, text_of
+from tests.dashboard.pages import choose, components_of, controls_of, open_page, run, text_of
 from tests.dashboard.test_live_component import FORBIDDEN
 from tests.dashboard.test_palette import contrast
 
@@ -66,8 +65,8 @@ def written(page: AppTest) -> str:
 
 def maps(page: AppTest) -> dict[str, Any]:
     """Returns what the component on the page was given."""
-    [component] = page.get("bidi_component")
-    data: dict[str, Any] = json.loads(component.proto.json)
+    [data] = components_of(page, "thaw_embedding")
+    assert isinstance(data, dict)
     return data
 
 
@@ -81,7 +80,7 @@ def buttons(page: AppTest) -> list[str]:
 def test_it_is_worked_out_when_asked(pair: tuple[Run, Run], asked: list[str]) -> None:
     page = opened(*pair)
     assert asked == []
-    assert not page.get("bidi_component")
+    assert not components_of(page, "thaw_embedding")
     [button] = [one for one in page.button if one.label == "Lay the images out"]
     button.click()
     run(page)
@@ -253,7 +252,7 @@ def test_runs_without_a_common_image_are_a_sentence(
     lay_out(pair[1], pictures(tiny_folder, NUM), 18, classes=("other", "names"))
     page = opened(*pair)
     assert "have no validation image in common" in written(page)
-    assert not page.get("bidi_component")
+    assert not components_of(page, "thaw_embedding")
 
 
 # ---- what the component is given, and what it sends

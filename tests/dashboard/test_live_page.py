@@ -1,6 +1,5 @@
 """Live: which runs are on the charts, and a stop that reaches them."""
 
-import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,15 +9,15 @@ from streamlit.testing.v1 import AppTest
 import dashboard.live
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, add_run, finish, start
-from tests.dashboard.pages import controls_of, open_page, run, runs_in_address
+from tests.dashboard.pages import components_of, controls_of, open_page, run, runs_in_address
 
 pytestmark = pytest.mark.usefixtures("small_sample")
 
 
 def on_charts(page: AppTest) -> dict[str, Any]:
     """Returns what the live component is given."""
-    [component] = page.get("bidi_component")
-    given: dict[str, Any] = json.loads(component.proto.json)
+    [given] = components_of(page, "thaw_live")
+    assert isinstance(given, dict)
     return given
 
 
