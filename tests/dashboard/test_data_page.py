@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dashboard.charts import confusion_figure
+from dashboard.confusion_charts import confusion_figure
 from dashboard.report_charts import class_bars
 from tests.conftest import CLIPART
 from tests.dashboard.pages import choose, open_page, run, text_of

@@ -122,7 +122,9 @@ def test_it_answers_the_question_and_shows_the_numbers_of_the_engine(store: Stor
 def test_the_charts_hold_every_epoch_and_every_cell(store: Store) -> None:
     runs = finished(store)
     drawn = figures(Page(made(store, runs).text))
-    assert len(drawn) == 4 + 1 + 2
+    # Three costs come first.
+    assert len(drawn) == 3 + 4 + 1 + 2
+    drawn = drawn[3:]
     accuracy = drawn[0]["data"]
     assert accuracy[0]["y"] == [0.5, 0.6]
     assert accuracy[2]["y"] == [0.4, 0.9]
@@ -349,8 +351,8 @@ def test_markdown_has_the_same_tables_and_all_of_them_are_valid(store: Store) ->
     page = Page(made(store, runs).text)
     tokens = MarkdownIt("commonmark").enable("table").parse(made(store, runs, "md").text)
     tables = sum(token.type == "table_open" for token in tokens)
-    # Curves (2), matrices (2) and pictures (2 of 3 kinds) are tables there.
-    assert tables == len(page.of("table")) + 2 + 2 + 2
+    # Costs (3), curves (2), matrices (2) and pictures (2 of 3 kinds) are tables there.
+    assert tables == len(page.of("table")) + 3 + 2 + 2 + 2
     cells = {
         inline(token)
         for before, token in itertools.pairwise(tokens)

@@ -253,7 +253,8 @@ def test_a_run_from_elsewhere_is_compared_like_any(away: Path, store: Store) -> 
     shown = " ".join(map(str, table.to_numpy().ravel()))
     assert "70.0 %" in shown
     assert "60.0 %" in shown
-    assert "Which classes are taken for which" in text_of(page)
+    classes = open_page("compare", [own.id, came.id], view="Classes")
+    assert "Which classes are taken for which" in text_of(classes)
     predictions = report(store, came).predictions()
     assert predictions is not None
     assert predictions.probabilities_NK.shape[1] == len(CLASSES)

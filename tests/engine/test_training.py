@@ -304,7 +304,7 @@ def test_a_very_long_run_reports_means_of_a_few_steps(recorder: Recorder) -> Non
     log = loop.StepLog.for_run(recorder, num_steps=3 * loop.MAX_STEP_EVENTS)
     log.restart(0.0)
     for step in range(1, 7):
-        log.add(1, step, loss=float(step), correct=1, images=2, rates={"lr/head": 0.1})
+        log.add(1, step, loss=float(step), correct=1, images=2, told={"lr/head": 0.1})
     assert [event.step for event in recorder.events] == [3, 6]
     assert [event.values["train/loss"] for event in recorder.events] == [2.0, 5.0]
     assert recorder.events[0].values["train/accuracy"] == 0.5
