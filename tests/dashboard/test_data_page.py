@@ -136,7 +136,7 @@ def test_names_are_shown_letter_by_letter(tmp_path: Path) -> None:
     figure = class_bars([("<b>bold</b> & co", 3, 1)], has_split=True)
     assert figure.layout.yaxis.ticktext == ("&lt;b&gt;bold&lt;/b&gt; &amp; co",)
     matrix = confusion_figure(np.ones((1, 1), dtype=np.int64), ["<i>x</i>"], "#123456")
-    assert list(matrix.data[0].x) == ["&lt;i&gt;x&lt;/i&gt;"]
+    assert list(matrix.layout.xaxis.ticktext) == ["&lt;i&gt;x&lt;/i&gt;"]
 
 
 def test_bars_are_ordered_and_add_up() -> None:

@@ -128,8 +128,10 @@ def test_the_charts_hold_every_epoch_and_every_cell(store: Store) -> None:
     accuracy = drawn[0]["data"]
     assert accuracy[0]["y"] == [0.5, 0.6]
     assert accuracy[2]["y"] == [0.4, 0.9]
-    assert np.sum(drawn[5]["data"][0]["text"]) == NUM_VAL
-    assert np.trace(drawn[5]["data"][0]["text"]) == round(0.6 * NUM_VAL)
+    numbers = [trace for trace in drawn[5]["data"] if trace.get("mode") == "text"]
+    cells = [cell for one in numbers for cell in zip(one["x"], one["y"], one["text"], strict=True)]
+    assert sum(int(text) for _, _, text in cells) == NUM_VAL
+    assert sum(int(text) for x, y, text in cells if x == y) == round(0.6 * NUM_VAL)
     assert all("template" not in figure["layout"] for figure in drawn)
 
 
