@@ -69,7 +69,7 @@ def test_a_report_draws_from_its_file_with_no_network(
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(file.as_uri())
     page.wait_for_function(DRAWN, timeout=60_000)
-    assert page.locator(".plot").count() == 7
+    assert page.locator(".plot").count() == 10
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     ground = "() => getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(ground) == (

@@ -6,7 +6,9 @@ from playwright.sync_api import Browser, Page, expect
 from engine.strategies import STRATEGIES
 from tests.serving import Dashboard, open_page
 
+# A slider's input is hidden in one pixel below its thumb, however far it would reach.
 WIDEST = """() => Math.max(...[...document.querySelectorAll("[data-testid=stMainBlockContainer] *")]
+    .filter((it) => !it.matches("input[type=range]"))
     .map((it) => it.getBoundingClientRect())
     .filter((box) => box.width && box.height).map((box) => box.right))"""
 
