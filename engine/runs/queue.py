@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from filelock import FileLock, Timeout
 
@@ -109,11 +109,17 @@ def supervisor_at_work() -> bool:
         return True
 
 
-def mark_interrupted(store: Store) -> list[str]:
-    """Marks runs whose process is gone, and returns their ids."""
+def mark_interrupted(store: Store, but_not: Container[str] = ()) -> list[str]:
+    """Marks runs whose process is gone, and returns their ids.
+
+    Args:
+        store: where the runs are.
+        but_not: ids of runs to leave alone: a parent learns from its child's exit code how the
+            child ended, and says so itself.
+    """
     gone: list[str] = []
     for run in store.all_runs(WORKING):
-        reason = why_dead(run)
+        reason = None if run.id in but_not else why_dead(run)
         if reason and store.set_status(run.id, "interrupted", reason, only_from=WORKING):
             gone.append(run.id)
     return gone

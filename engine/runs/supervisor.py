@@ -64,7 +64,7 @@ def _tend(store: Store, slots: int, workers: dict[str, "subprocess.Popen[bytes]"
     for run_id in [run_id for run_id, worker in workers.items() if worker.poll() is not None]:
         _bury(store, run_id, workers[run_id].returncode)
         del workers[run_id]
-    mark_interrupted(store)
+    mark_interrupted(store, but_not=workers)
     end_overdue(store)
     while (claimed := store.claim_next(slots, machine_name())) is not None:
         workers[claimed[0]] = _start_worker(store, *claimed)

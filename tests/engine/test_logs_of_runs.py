@@ -10,8 +10,10 @@ import pytest
 from engine.logs.lines import LogEntry, one_line
 from engine.logs.places import run_log, service_log
 from engine.logs.reading import last_entries
+from engine.runs.process import machine_name, process_started
 from engine.runs.queue import enqueue
 from engine.runs.store import Run, Store
+from engine.runs.supervisor import _tend
 from engine.spec import RunSpec
 from tests.engine.waiting import wait_for
 
@@ -118,3 +120,35 @@ def test_a_real_run_that_is_killed_from_outside(thaw_home: object) -> None:
     store.close()
     assert events()[:3] == ["run claimed", "worker started", "worker begins"]
     assert events()[-2:] == ["worker ended", "run interrupted"]
+
+
+class DiesAfterTheLook(subprocess.Popen[bytes]):
+    """A process that lived when it was asked first, and has died since."""
+
+    asked = False
+
+    def poll(self) -> int | None:
+        if self.asked:
+            return super().poll()
+        self.asked = True
+        self.kill()
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        return None
+
+
+def test_a_worker_that_dies_between_two_looks_is_told_of_by_its_exit_code(run: Run) -> None:
+    worker = DiesAfterTheLook(["sleep", "600"])
+    started = process_started(worker.pid)
+    assert started is not None
+    store = Store()
+    store.set_process(run.id, machine_name(), worker.pid, started)
+    workers: dict[str, subprocess.Popen[bytes]] = {run.id: worker}
+    assert _tend(store, 1, workers)
+    assert store.run(run.id).is_active
+    assert not _tend(store, 1, workers)
+    ended = store.run(run.id)
+    assert (ended.status, ended.reason) == (
+        "interrupted",
+        "The training process was killed (signal 9).",
+    )
+    store.close()
