@@ -6,6 +6,7 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.access.pages import require_admitted, show_who
+from dashboard.garbage import spare_modules
 from dashboard.runs import plain
 from dashboard.show import svg_buttons
 from engine.errors import StoreError
@@ -49,3 +50,4 @@ except (SQLAlchemyError, StoreError) as error:
 
 show_who()
 svg_buttons()
+spare_modules()

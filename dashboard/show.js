@@ -28,9 +28,15 @@ function addButton(plot) {
   png.after(svg);
 }
 
-export default function () {
+function readSoon(path) {
+  // The same address as the one that Streamlit asks for, else it would be read twice.
+  if (path) requestIdleCallback(() => import(new URL(path, location.origin).href).catch(() => {}));
+}
+
+export default function ({ data }) {
   if (window[HEARD]) return;
   window[HEARD] = true;
+  readSoon(data?.chart_script);
   const hear = (event) => {
     const plot = event.target.closest?.(".stPlotlyChart .js-plotly-plot");
     if (plot) addButton(plot);

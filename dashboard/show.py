@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.preload import chart_script
 from dashboard.words import file_stem
 
 SCRIPT = Path(__file__).with_name("show.js")
@@ -49,8 +50,11 @@ def _component() -> Callable[..., Any]:
 
 
 def svg_buttons() -> None:
-    """Gives the charts of the page their button for an SVG; once a page is enough."""
-    _component()(key="svg-buttons")
+    """Gives the charts of the page their button for an SVG; once a page is enough.
+
+    What draws charts is read as soon as the browser is idle, so that the next page has them sooner.
+    """
+    _component()(key="svg-buttons", data={"chart_script": chart_script()})
 
 
 def csv_button(frame: Callable[[], pd.DataFrame], key: str, name: str) -> None:

@@ -3,7 +3,7 @@
 Each stretch of a line is thinned to its least and its greatest value, so that no peak is lost; the
 first and the last point stay. Live charts do likewise in the browser (dashboard/live/series.js).
 
-Shapes: L lines, N points.
+Shapes: L lines, N points, S stretches of up to W points.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,19 @@ def kept_places(lines: Sequence[ArrayLike], most: int = MOST_POINTS) -> NDArray[
     num = values_LN.shape[1]
     if num <= most:
         return np.arange(num)
-    stretches = max(1, most // (2 * len(values_LN)))
-    kept = [0, num - 1]
-    for places in np.array_split(np.arange(num), min(stretches, num)):
-        for values in values_LN[:, places]:
-            kept += places[_telling(values)].tolist()
-    return np.unique(np.array(kept, dtype=np.intp))
-
-
-def _telling(values: NDArray[np.float64]) -> list[int]:
-    missing = np.isnan(values)
-    found = [int(missing.argmax())] if missing.any() else []
-    if not missing.all():
-        found += [int(np.nanargmin(values)), int(np.nanargmax(values))]
-    return found
+    stretches = min(num, max(1, most // (2 * len(values_LN))))
+    first_S = num * np.arange(stretches + 1) // stretches
+    places_SW = first_S[:-1, None] + np.arange(np.diff(first_S).max())
+    # Stretches that are one shorter than the longest end with a place that is another's.
+    places_SW = np.minimum(places_SW, first_S[1:, None] - 1)
+    kept = [np.array([0, num - 1])]
+    for values_N in values_LN:
+        values_SW = values_N[places_SW]
+        missing_SW = np.isnan(values_SW)
+        least_S = np.where(missing_SW, np.inf, values_SW).argmin(axis=1)
+        greatest_S = np.where(missing_SW, -np.inf, values_SW).argmax(axis=1)
+        gap_S = missing_SW.argmax(axis=1)
+        some_S, gaps_S = ~missing_SW.all(axis=1), missing_SW.any(axis=1)
+        for column_S, rows_S in ((least_S, some_S), (greatest_S, some_S), (gap_S, gaps_S)):
+            kept.append(places_SW[rows_S, column_S[rows_S]])
+    return np.unique(np.concatenate(kept))

@@ -75,6 +75,7 @@ DRAWS = (
     "embedding_section.py",
     "report_view.py",
     "show.py",
+    "preload.py",
 )
 
 IMPORT_ALONE = """
