@@ -1,6 +1,7 @@
 """Runs under shift: judged when asked, then shown side by side with what may be chance."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -119,11 +120,13 @@ def _judged_on(
         _start_button(page, runs, folder, "Judge these runs on it", 0, asks=True)
         return
     judged = judged_runs(reports, tester())
-    _offer(page, runs, folder, judged, state)
     found = shift_of_judged(judged, folder)
     is_all = not any(one.num_left for one in judged)
+    _offer(page, runs, folder, judged, state)
     if found is not None and (is_all or found.num_shifted >= TELLING_IMAGES):
-        shift_results(page, found, next(one for one in judged if one.is_judged))
+        told = {one.failure for one in judged}
+        notes = tuple(note for note in found.notes if note not in told)
+        shift_results(page, replace(found, notes=notes), next(j for j in judged if j.is_judged))
 
 
 def _is_large(folder: str) -> bool:

@@ -83,8 +83,20 @@ def judged_runs(
             test = test_of(one.run)
             found.append(JudgedRun(one, test, kept_answers(one.run, test)))
         except (DataError, WeightsError) as error:
-            found.append(JudgedRun(one, None, None, str(error)))
+            found.append(JudgedRun(one, None, None, _why_not(one, error)))
     return found
+
+
+def _why_not(one: RunReport, error: DataError | WeightsError) -> str:
+    """Says why a run cannot be judged: that it got nowhere, before what is missing for that."""
+    if one.best_val_accuracy is not None:
+        return str(error)
+    run = one.run
+    return (
+        f"{run.name} ({run.id}) has completed no epoch yet, so there is no model to judge."
+        if run.is_active
+        else f"{run.name} ({run.id}) ended before its first epoch, so there is no model to judge."
+    )
 
 
 def gone_note(one: JudgedRun) -> str:

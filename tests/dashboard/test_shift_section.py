@@ -125,8 +125,17 @@ def test_a_run_without_weights_is_told_once(store: Store, pair: tuple[Run, Run])
     answer(pair[1], corruption_test(pair[1]), 0.6)
     page = shift_page(pair)
     assert [one.value.count("has no weights to judge") for one in page.warning] == [1]
-    assert str(file) in written(page)
+    assert written(page).count(str(file)) == 1
     assert len(page.dataframe[0].value) == 1
+
+
+def test_a_run_that_got_nowhere_says_so(store: Store, pair: tuple[Run, Run]) -> None:
+    answer(pair[1], corruption_test(pair[1]), 0.6)
+    bad = finish(store, add_run(store, name="Bad"), (), status="failed")
+    page = shift_page((pair[1], bad))
+    told = f"Bad ({bad.id}) ended before its first epoch, so there is no model to judge."
+    assert written(page).count(told) == 1
+    assert "has no weights" not in written(page)
 
 
 def test_runs_that_are_not_judged_yet_are_offered_with_the_time_it_takes(
