@@ -2,9 +2,10 @@
 
 Every run has 1,000 events, all of them epochs, which is the most that Compare can be asked to draw.
 It is opened in a real Chromium that was there before, as a person's is: with a click on Compare,
-which shows the newest experiment, and by an address that names 20 or 50 runs; then the pointer goes
-over a chart. The alternatives are the same page with lines that are not thinned, and, for what an
-address costs whatever it shows, the Search page, on which nothing is.
+which shows the newest experiment, as soon as another page is there and after two seconds on it, and
+by an address that names 20 or 50 runs; then the pointer goes over a chart. The alternatives are the
+same page with lines that are not thinned, and, for what an address costs whatever it shows, the
+Search page, on which nothing is.
 """
 
 import argparse
@@ -37,7 +38,9 @@ NUM_VAL, NUM_CLASSES = 300, 10
 # Runs of an experiment: two ways of training, three seeds each.
 GROUP = 6
 VISITS = 3
-CHOICES = (0, 20, 50)
+# Runs by an address, or none for a click, and seconds on the page before: the browser reads then
+# what draws charts.
+CHOICES = ((0, 0.0), (0, 2.0), (20, 0.0), (50, 0.0))
 UNTHINNED = "import engine.insight.thinning as it; it.kept_places.__defaults__ = (10**9,)\n"
 DRAWN = """() => {
     const app = document.querySelector("[data-testid=stApp]");
@@ -192,16 +195,17 @@ def _measure(
         _visit(context, dashboard, ids[-1:])
     empty = statistics.median(_empty(context, dashboard) for _ in range(visits))
     print(f"  Search page by its address, {name}: there after {empty:.2f} s", flush=True)
-    for count in CHOICES:
+    for count, rest in CHOICES:
         found = []
         for visit in range(visits):
             # Others each time, so that none is known from the visit before.
             chosen = ids[visit * count : (visit + 1) * count]
-            found.append(_visit(context, dashboard, chosen))
+            found.append(_visit(context, dashboard, chosen, rest))
+        how = f"{count} runs by address" if count else f"default by a click after {rest:.0f} s"
         opened, hovered, points, served, drew = zip(*found, strict=True)
         print(
-            f"  {f'{count} runs by address' if count else 'default by a click'}, {name}: drawn "
-            f"after {statistics.median(opened):.2f} s (worst {max(opened):.2f}), in which the "
+            f"  {how}, {name}: drawn after "
+            f"{statistics.median(opened):.2f} s (worst {max(opened):.2f}), in which the "
             f"server computes {statistics.median(served):.2f} s and the browser "
             f"{statistics.median(drew):.2f} s; pointer to label "
             f"{1000 * statistics.median(hovered):.0f} ms; {statistics.median(points):,.0f} points",
@@ -231,7 +235,7 @@ def _computed(dashboard: Dashboard) -> tuple[float, float]:
 
 
 def _visit(
-    context: BrowserContext, dashboard: Dashboard, chosen: Sequence[str]
+    context: BrowserContext, dashboard: Dashboard, chosen: Sequence[str], rest: float = 0.0
 ) -> tuple[float, float, int, float, float]:
     """Returns what one visit takes.
 
@@ -242,6 +246,7 @@ def _visit(
     if not chosen:
         page.goto(f"{dashboard.url}/search")
         page.wait_for_function(IDLE, timeout=60_000, polling=50)
+        page.wait_for_timeout(1000 * rest)
     before = _computed(dashboard)
     began = time.perf_counter()
     if chosen:
