@@ -31,6 +31,19 @@ class Item:
     digest: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images that came together: those of the first run, or of one update.
+
+    Attributes:
+        name: of their folder.
+        num_val: how many of the validation images they are.
+    """
+
+    name: str
+    num_val: int
+
+
 @dataclass(frozen=True)
 class Manifest:
     """All images of a run.
@@ -44,6 +57,9 @@ class Manifest:
         notes: how the data was read and split, a sentence each.
         spare: images to train on that are left aside, where a share of them is used. What is
             computed once is computed for them too, so that runs on other shares find it.
+        earlier: of an update, all images that the models before it could learn from; some of them
+            may be in `train` again.
+        batches: of an update, what the validation images came with, in their order.
     """
 
     classes: tuple[str, ...]
@@ -53,6 +69,8 @@ class Manifest:
     fingerprint: str
     notes: tuple[str, ...] = ()
     spare: tuple[Item, ...] = ()
+    earlier: tuple[Item, ...] = ()
+    batches: tuple[Batch, ...] = ()
 
     @property
     def num_whole_train(self) -> int:
@@ -62,9 +80,10 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """Returns the manifest as plain data for JSON."""
         values = asdict(self)
-        if not self.spare:
-            # As earlier releases wrote it, and read it.
-            del values["spare"]
+        for name in ("spare", "earlier", "batches"):
+            if not values[name]:
+                # As earlier releases wrote it, and read it.
+                del values[name]
         return values
 
     @classmethod
@@ -91,6 +110,8 @@ class Manifest:
             fingerprint=values["fingerprint"],
             notes=tuple(values.get("notes", ())),
             spare=tuple(Item(**item) for item in values.get("spare", ())),
+            earlier=tuple(Item(**item) for item in values.get("earlier", ())),
+            batches=tuple(Batch(**batch) for batch in values.get("batches", ())),
         )
 
 
