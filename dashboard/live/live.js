@@ -69,7 +69,6 @@ class RunView {
   constructor(card, onStop, onPause, onResume, onAct) {
     Object.assign(this, card);
     this.seq = 0;
-    this.status = "queued";
     this.reason = "";
     this.task = "";
     this.kept = "";
@@ -814,6 +813,8 @@ class Live {
         (act) => this.ask(run, act),
       );
       this.runs.set(card.id, run);
+      // Before it is seen, else its buttons would move from under the pointer a moment later.
+      run.render();
       this.cards.append(run.root);
       this.empty.hidden = true;
     }
