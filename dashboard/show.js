@@ -29,14 +29,19 @@ function addButton(plot) {
 }
 
 function readSoon(path) {
-  // The same address as the one that Streamlit asks for, else it would be read twice.
-  if (path) requestIdleCallback(() => import(new URL(path, location.origin).href).catch(() => {}));
+  if (!path) return;
+  requestIdleCallback(() => {
+    // Live charts have what draws them, and other things to do.
+    if (document.querySelector(".thaw-live")) return;
+    // The same address as the one that Streamlit asks for, else it would be read twice.
+    import(new URL(path, location.origin).href).catch(() => {});
+  });
 }
 
 export default function ({ data }) {
+  readSoon(data?.chart_script);
   if (window[HEARD]) return;
   window[HEARD] = true;
-  readSoon(data?.chart_script);
   const hear = (event) => {
     const plot = event.target.closest?.(".stPlotlyChart .js-plotly-plot");
     if (plot) addButton(plot);

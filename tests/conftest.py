@@ -72,6 +72,9 @@ class Recorder:
         self.acts = [(seq, act) for seq, act in self.acts if seq > len(self.events)]
         return due
 
+    def settle(self) -> bool:
+        return True
+
     def of_kind(self, kind: Kind) -> list[MetricEvent]:
         return [event for event in self.events if event.kind == kind]
 

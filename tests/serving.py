@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+import psutil
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
 
 CHROMIUM_FLAGS = [
@@ -37,7 +38,8 @@ def chromium_path() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Gives a headless Chromium."""
+    """Gives a headless Chromium; what is expected of its pages may take a busy machine's time."""
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(), args=CHROMIUM_FLAGS, headless=True
@@ -107,6 +109,11 @@ class Dashboard:
         """The process that serves."""
         assert self._process is not None
         return self._process.pid
+
+    def num_connections(self) -> int:
+        """Returns how many connections to it are open, by its own account."""
+        found = psutil.Process(self.pid).net_connections("tcp")
+        return sum(one.status in {psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT} for one in found)
 
     def kill(self) -> None:
         """Ends it as `kill -9` does."""

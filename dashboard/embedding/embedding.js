@@ -92,7 +92,7 @@ class ImageMap {
       "aria-label",
       `${this.panel.title}: ${this.panel.x.length} images on a plane, coloured by class`,
     );
-    await window.Plotly.newPlot(this.div, [this.trace(ink)], this.layout(ink), {
+    await plotly().newPlot(this.div, [this.trace(ink)], this.layout(ink), {
       responsive: true,
       displaylogo: false,
       modeBarButtonsToRemove: ["zoomIn2d", "zoomOut2d", "autoScale2d"],
@@ -112,8 +112,8 @@ class ImageMap {
   mark(selected, keepsShape) {
     const points = { selectedpoints: [selected.length ? selected : null] };
     return keepsShape || !this.div.layout.selections?.length
-      ? window.Plotly.restyle(this.div, points, [0])
-      : window.Plotly.update(this.div, points, { selections: [] }, [0]);
+      ? plotly().restyle(this.div, points, [0])
+      : plotly().update(this.div, points, { selections: [] }, [0]);
   }
 
   recolour(ink) {
@@ -128,7 +128,7 @@ class ImageMap {
       change[`${name}.color`] = xaxis.color;
       change[`${name}.gridcolor`] = xaxis.gridcolor;
     }
-    return window.Plotly.update(this.div, { "marker.line.color": ink.edge }, change, [0]);
+    return plotly().update(this.div, { "marker.line.color": ink.edge }, change, [0]);
   }
 
   // Returns where an image lies, in px from the corner of the plot; null where that is not seen.
@@ -228,7 +228,7 @@ class Embedding {
   }
 
   async draw() {
-    for (const map of this.maps) window.Plotly.purge(map.div);
+    for (const map of this.maps) plotly().purge(map.div);
     this.leave();
     this.grid.replaceChildren();
     this.grid.dataset.count = this.data.panels.length;
@@ -324,7 +324,7 @@ class Embedding {
   close() {
     this.closed = true;
     window.removeEventListener("scroll", this.onScroll, { capture: true });
-    for (const map of this.maps) window.Plotly?.purge(map.div);
+    for (const map of this.maps) plotly()?.purge(map.div);
   }
 }
 

@@ -69,7 +69,6 @@ class RunView {
   constructor(card, onStop, onPause, onResume, onAct) {
     Object.assign(this, card);
     this.seq = 0;
-    this.status = "queued";
     this.reason = "";
     this.task = "";
     this.kept = "";
@@ -358,7 +357,7 @@ class Chart {
 
   async start(ink) {
     const filename = `live-${this.div.dataset.chart}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
-    await window.Plotly.newPlot(this.div, [], this.layout(ink), {
+    await plotly().newPlot(this.div, [], this.layout(ink), {
       responsive: true,
       displaylogo: false,
       // Plotly would go back to the axes as they were before the first point.
@@ -369,9 +368,9 @@ class Chart {
         {
           name: "Download plot as an SVG",
           icon: { width: 24, height: 24, path: "M5 20h14v-2H5v2zM19 9h-4V3H9v6H5l7 7 7-7z" },
-          click: (plot) => window.Plotly.downloadImage(plot, { format: "svg", filename }),
+          click: (plot) => plotly().downloadImage(plot, { format: "svg", filename }),
         },
-        { name: "Reset axes", icon: window.Plotly.Icons.home, click: () => this.zoomOut() },
+        { name: "Reset axes", icon: plotly().Icons.home, click: () => this.zoomOut() },
       ],
     });
     this.div.on("plotly_doubleclick", () => this.zoomOut());
@@ -385,7 +384,7 @@ class Chart {
 
   recolour(ink) {
     const { font, xaxis, yaxis } = this.layout(ink);
-    return window.Plotly.relayout(this.div, {
+    return plotly().relayout(this.div, {
       "font.color": font.color,
       "xaxis.color": xaxis.color,
       "xaxis.gridcolor": xaxis.gridcolor,
@@ -397,7 +396,7 @@ class Chart {
   zoomOut() {
     this.zoomed = false;
     this.widen();
-    return window.Plotly.redraw(this.div);
+    return plotly().redraw(this.div);
   }
 
   add(run, name, x, y) {
@@ -519,8 +518,8 @@ class Chart {
     const work = [];
     fresh.push(...this.takeMarks(work));
     this.hide(fresh);
-    if (fresh.length) work.push(window.Plotly.addTraces(this.div, fresh));
-    else if (changed) work.push(window.Plotly.redraw(this.div));
+    if (fresh.length) work.push(plotly().addTraces(this.div, fresh));
+    else if (changed) work.push(plotly().redraw(this.div));
     return Promise.all(work);
   }
 
@@ -554,7 +553,7 @@ class Chart {
       const key = `${run.id}/acts`;
       if (this.traces.has(key)) {
         const change = { x: [x], y: [y], text: [text] };
-        work.push(window.Plotly.restyle(this.div, change, [this.traces.get(key)]));
+        work.push(plotly().restyle(this.div, change, [this.traces.get(key)]));
         continue;
       }
       this.place(key, run, "steered");
@@ -660,7 +659,7 @@ class Chart {
     this.newMarks.clear();
     this.tail.replaceChildren();
     if (this.div.data?.length) {
-      window.Plotly.deleteTraces(this.div, this.div.data.map((_, index) => index));
+      plotly().deleteTraces(this.div, this.div.data.map((_, index) => index));
     }
   }
 }
@@ -814,6 +813,8 @@ class Live {
         (act) => this.ask(run, act),
       );
       this.runs.set(card.id, run);
+      // Before it is seen, else its buttons would move from under the pointer a moment later.
+      run.render();
       this.cards.append(run.root);
       this.empty.hidden = true;
     }
@@ -912,7 +913,7 @@ class Live {
     clearTimeout(this.unseen);
     for (const change of SEEN) document.removeEventListener(change, this.onSeen);
     this.sight.disconnect();
-    for (const chart of Object.values(this.charts)) window.Plotly?.purge(chart.div);
+    for (const chart of Object.values(this.charts)) plotly()?.purge(chart.div);
   }
 }
 

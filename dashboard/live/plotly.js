@@ -4,12 +4,20 @@ const PLOTLY_URL = "/thaw/plotly.js";
 
 let plotlyLoading = null;
 
+// The one that drew the first of our charts. Streamlit's own charts bring another and put it in the
+// place of ours: of a chart that one drew, the other does not know what a person did to it.
+const plotly = () => window.thawPlotly;
+
 function loadPlotly() {
-  if (window.Plotly) return Promise.resolve();
+  window.thawPlotly ??= window.Plotly;
+  if (window.thawPlotly) return Promise.resolve();
   plotlyLoading ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = PLOTLY_URL;
-    script.onload = resolve;
+    script.onload = () => {
+      window.thawPlotly = window.Plotly;
+      resolve();
+    };
     script.onerror = () => {
       plotlyLoading = null;
       script.remove();

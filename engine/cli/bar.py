@@ -32,6 +32,10 @@ class BarReporter:
         """Returns nothing: there is nothing to steer."""
         return []
 
+    def settle(self) -> bool:
+        """Returns whether all that was recorded is kept."""
+        return True
+
 
 @contextmanager
 def bar_reporter(quiet: bool) -> Iterator[BarReporter]:

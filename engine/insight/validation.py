@@ -101,6 +101,10 @@ class _Silent:
         """Nobody asks for any."""
         return []
 
+    def settle(self) -> bool:
+        """Returns whether all that was recorded is kept."""
+        return True
+
 
 def _rgb(channels: tuple[float, ...]) -> tuple[float, float, float]:
     red, green, blue = channels

@@ -23,6 +23,8 @@ BATCH = 2000
 # who wait ask for it ten times a second only. It rests for so many times as long as it wrote.
 REST = 2.0
 MOST_REST_SECONDS = 0.5
+# How long training waits until what it told is in the store, before it keeps what it has come to.
+SETTLE_SECONDS = 2.0
 
 
 class EventWriter:
@@ -50,6 +52,10 @@ class EventWriter:
         self._error: Exception | None = None
         self._closed_at: float | None = None
         self._closing = threading.Event()
+        self._hurry = threading.Event()
+        self._kept = threading.Condition()
+        self._num_told = self._num_kept = 0
+        self._is_away = False
         self._thread = threading.Thread(target=self._write, name="event-writer", daemon=True)
         self._thread.start()
 
@@ -61,6 +67,8 @@ class EventWriter:
         """
         if self._error is not None:
             raise self._error
+        with self._kept:
+            self._num_told += 1
         self._events.put((time.time(), kind, epoch, step, values))
 
     def should_stop(self) -> bool:
@@ -90,6 +98,22 @@ class EventWriter:
                 taken.append(self._acts.get_nowait())
         return taken
 
+    def settle(self) -> bool:
+        """Returns whether all that was told is in the store, for which it waits a moment.
+
+        What a run has come to must not be newer than what it told: of a process that is killed
+        between the two, the steps and epochs in between would be told by nobody.
+        """
+        with self._kept:
+            told = self._num_told
+            self._hurry.set()
+            self._kept.wait_for(lambda: self._num_kept >= told or self._is_stuck, SETTLE_SECONDS)
+            return self._num_kept >= told
+
+    @property
+    def _is_stuck(self) -> bool:
+        return self._is_away or self._error is not None
+
     def close(self) -> None:
         """Returns when every event is in the store.
 
@@ -99,6 +123,7 @@ class EventWriter:
         if self._closed_at is None:
             self._closed_at = time.monotonic()
         self._closing.set()
+        self._hurry.set()
         self._events.put(None)
         self._thread.join()
         if self._error is not None:
@@ -114,9 +139,16 @@ class EventWriter:
                 for number, act in patiently(self._new_acts, self._gives_up):
                     self._acts_seen = number
                     self._acts.put(act)
-                self._closing.wait(min(REST * (time.monotonic() - began), MOST_REST_SECONDS))
+                self._rest(min(REST * (time.monotonic() - began), MOST_REST_SECONDS))
         except Exception as error:
-            self._error = error
+            with self._kept:
+                self._error = error
+                self._kept.notify_all()
+
+    def _rest(self, seconds: float) -> None:
+        self._hurry.wait(seconds)
+        if not self._closing.is_set():
+            self._hurry.clear()
 
     def _append(self, batch: Sequence[NewEvent]) -> None:
         """Writes events once, however often it takes, and hears what the run is to do."""
@@ -124,14 +156,22 @@ class EventWriter:
 
         def append() -> Wish:
             again = next(tries) > 0
+            self._note_kept(0, is_away=again)
             return self._store.append(self._run_id, batch, again=again, pid=os.getpid())
 
         with self._asking:
             wish = patiently(append, self._gives_up)
+            self._note_kept(len(batch), is_away=False)
             if wish == "stop":
                 self._stop.set()
             elif wish == "pause":
                 self._pause.set()
+
+    def _note_kept(self, num: int, is_away: bool) -> None:
+        with self._kept:
+            self._num_kept += num
+            self._is_away = is_away
+            self._kept.notify_all()
 
     def _new_acts(self) -> list[tuple[int, Act]]:
         return self._store.acts(self._run_id, self._acts_seen)

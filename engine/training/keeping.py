@@ -56,7 +56,8 @@ def pause(session: Session, pauser: Pauser) -> bool:
     if session.within is not None:
         session.within.hold(session.device)
     try:
-        why_not = write_state(session)
+        is_told = session.reporter.settle()
+        why_not = write_state(session) if is_told else "the store of runs does not answer"
     except TrainingError as error:
         why_not = str(error).rstrip(".")
     if why_not:
@@ -82,6 +83,11 @@ def _where(session: Session) -> str:
 
 
 def _keep(session: Session) -> None:
+    assert session.keeper is not None
+    if not session.reporter.settle():
+        # What is done after the last state is done again, and then told.
+        session.keeper.put_off()
+        return
     if why_not := write_state(session):
         sentence = (
             f"What the run has come to cannot be written ({why_not}); it goes on, "

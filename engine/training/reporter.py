@@ -26,6 +26,9 @@ class Reporter(Protocol):
     def take_acts(self) -> list[Act]:
         """Returns what a person asked to be changed since this was last called, in order."""
 
+    def settle(self) -> bool:
+        """Returns whether all that was recorded is kept for good; may wait a moment for that."""
+
 
 class Pauser(Protocol):
     """What a run that can be paused needs to know beside."""

@@ -1,12 +1,14 @@
 """One dashboard and one Chromium for all browser tests."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+from engine.runs.queue import supervisor_at_work
 from tests.conftest import CLIPART
 from tests.serving import Dashboard, chromium, chromium_path, open_page
 
@@ -43,7 +45,14 @@ def thaw_home(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _same_home(thaw_home: Path) -> None:
-    """Overrides the home that other tests get."""
+    """Overrides the home that other tests get, once nothing is trained there any more.
+
+    Else the supervisor of the test before would take what this one only pretends to train.
+    """
+    deadline = time.monotonic() + 120
+    while supervisor_at_work():
+        assert time.monotonic() < deadline, "a test before left a run that does not end"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="package")

@@ -63,9 +63,11 @@ def test_a_point_shows_its_picture_and_its_place_on_every_map(
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     assert box is not None
+    # What comes of the scrolling hides the tip, and comes with the next frame.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tip = page.locator(".thaw-map-tip")
-    expect(tip).to_be_visible(timeout=20_000)
+    expect(tip).to_be_visible()
     page.wait_for_function(
         "() => document.querySelector('.thaw-map-tip img').naturalWidth === 112", timeout=20_000
     )

@@ -81,9 +81,10 @@ def test_stop_reaches_the_run(browser: Browser, dashboard: Dashboard) -> None:
     run = pretend_run(store)
     writer = EventWriter(store, run.id)
     page = open_page(browser, f"{dashboard.url}/live?run={run.id}")
+    wait_for_status(page, "running")
     page.get_by_role("button", name=re.compile(f"^Stop {run.name}")).click()
     wait_for_status(page, "stopping")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not writer.should_stop() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert writer.should_stop()
@@ -116,7 +117,7 @@ def test_pause_is_told_at_once_and_a_paused_run_can_be_resumed(
     )
     assert told == "pausing"
     expect(pause).to_be_disabled()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not writer.should_pause() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert store.run(run.id).status == "pausing"

@@ -52,8 +52,13 @@ def segment(page: Page, stage: str) -> Locator:
 
 def colour(page: Page, stage: str) -> str:
     """The colour of a segment, once it has stopped changing."""
-    page.wait_for_timeout(600)
-    found: str = segment(page, stage).evaluate("it => getComputedStyle(it).backgroundColor")
+    found: str = segment(page, stage).evaluate(
+        """async (it) => {
+            await new Promise((done) => setTimeout(done, 600));
+            await Promise.all(it.getAnimations().map((one) => one.finished.catch(() => {})));
+            return getComputedStyle(it).backgroundColor;
+        }"""
+    )
     return found
 
 

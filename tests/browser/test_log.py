@@ -11,7 +11,7 @@ from engine.logs.lines import LogEntry
 from engine.logs.places import run_log, run_output
 from engine.runs.store import Store
 from tests.dashboard.made import add_run, finish, start
-from tests.serving import Dashboard, open_page
+from tests.serving import Dashboard, open_page, wait_for_status
 
 ODD = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
@@ -37,6 +37,8 @@ def test_a_log_is_opened_and_read(
 ) -> None:
     page = open_page(browser, f"{dashboard.url}/live?run={run_id}", width, height)
     title = page.title()
+    # Until then what is above it still grows, and moves it away from under the pointer.
+    wait_for_status(page, "finished")
     page.locator("summary", has_text="Log").click()
     rows = page.locator(".thaw-log > div")
     expect(rows).to_have_count(500, timeout=60_000)

@@ -103,7 +103,7 @@ def test_from_the_catalogue_to_a_run_from_random_weights(
     box = page.get_by_role("combobox", name="Backbone")
     box.click()
     box.fill("squeezenet1_1")
-    page.get_by_role("option").first.click()
+    page.get_by_role("option", name=re.compile("squeezenet1_1")).first.click()
     expect(page.get_by_text("0.7 M parameters in")).to_be_visible()
     page.get_by_role("radio", name="Random").click()
     expect(page.get_by_text("Nothing was learnt before")).to_be_visible()

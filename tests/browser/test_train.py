@@ -64,6 +64,5 @@ def test_all_strategies_at_once_fit_the_screen(
     page.get_by_text("Regularisation", exact=True).click()
     expect(page.locator(".thaw-stages")).to_have_count(len(STRATEGIES), timeout=20_000)
     expect(page.get_by_role("button", name=f"Train all {len(STRATEGIES)}")).to_be_in_viewport()
-    page.wait_for_load_state("networkidle")
-    assert page.evaluate(WIDEST) <= width + 1
+    page.wait_for_function(f"(width) => ({WIDEST})() <= width + 1", arg=width)
     page.context.close()

@@ -1,11 +1,11 @@
 """Fixtures for the engine's tests."""
 
 import socket
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
@@ -19,10 +19,6 @@ def _one_thread() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OMP_NUM_THREADS", "1")
-        torch = sys.modules.get("torch")
-        if torch is None:
-            yield
-            return
         num_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         yield

@@ -25,18 +25,22 @@ from engine.training.checkpoint import load_checkpoint
 from tests.engine.specs import tiny_spec
 from tests.engine.waiting import wait_for
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 NOTICE_SECONDS = 15.0
 FOREVER = {"training.epochs": 1000, "strategy.name": "full"}
 
 
 def supervisors() -> list[psutil.Process]:
     """The supervisors that this process started and that still live."""
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and "engine.runs.supervisor" in child.cmdline()
-    ]
+    return [child for child in psutil.Process().children() if is_supervisor(child)]
+
+
+def is_supervisor(child: psutil.Process) -> bool:
+    try:
+        return "engine.runs.supervisor" in child.cmdline()
+    except psutil.Error:
+        # It has just ended.
+        return False
 
 
 def kill(pid: int) -> None:

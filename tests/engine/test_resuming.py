@@ -72,7 +72,7 @@ def kill_after(store: Store, run_id: str, process: "subprocess.Popen[bytes]", ep
     """Kills the process in the middle of an epoch."""
     wait_for(
         lambda: any(e.epoch > epoch for e in store.events_of_kind(run_id, "step")),
-        60,
+        180,
         f"epoch {epoch + 1} of {run_id}",
     )
     process.send_signal(signal.SIGKILL)
@@ -132,9 +132,11 @@ def test_a_run_that_is_killed_within_an_epoch_goes_on_within_it(tiny_folder: Pat
     spec = tiny_spec(tiny_folder, settings)
     whole = trained(store, spec)
     [run] = store.add_runs([("killed", spec)])
-    for step in (5, 16):
+    for round_, step in enumerate((5, 16)):
         with worker(store, WITHIN) as (run_id, process):
-            wait_for(lambda at=step: steps_of(store, run_id)[-1:] >= [at], 60, f"step {step}")
+            # One that begins with more steps told than that is not to die before it has resumed.
+            wait_for(lambda num=round_: len(resumed(store, run_id)) == num, 180, "it to resume")
+            wait_for(lambda at=step: steps_of(store, run_id)[-1:] >= [at], 180, f"step {step}")
             process.send_signal(signal.SIGKILL)
             process.wait()
         mark_interrupted(store)
@@ -142,7 +144,7 @@ def test_a_run_that_is_killed_within_an_epoch_goes_on_within_it(tiny_folder: Pat
         assert store.reopen(run.id)
     with worker(store, WITHIN) as (_, process):
         assert process.wait(END_SECONDS) == 0
-    told = [e for e in store.events_of_kind(run.id, "progress") if e.values["task"] == "resumed"]
+    told = resumed(store, run.id)
     assert len(told) == 2
     # What was told of last need not be in the store when the process dies.
     assert told[0].step >= 4
@@ -151,6 +153,11 @@ def test_a_run_that_is_killed_within_an_epoch_goes_on_within_it(tiny_folder: Pat
     assert steps_of(store, run.id) == steps_of(store, whole.id) == list(range(1, 37))
     weights = [load_file(run_folder(one.id) / CHECKPOINT_FILE) for one in (run, whole)]
     assert same(*weights)
+
+
+def resumed(store: Store, run_id: str) -> list[MetricEvent]:
+    events = store.events_of_kind(run_id, "progress")
+    return [event for event in events if event.values["task"] == "resumed"]
 
 
 def steps_of(store: Store, run_id: str) -> list[int]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,11 @@ def test_as_many_runs_wait_as_there_are_slots(
     at_once = []
 
     def watched(spec: RunSpec) -> list[float]:
+        deadline = time.monotonic() + 30
+        # The first goes on until there are as many as there may be.
+        while len(store.all_runs(("queued", "running"))) < 3 and not at_once:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         at_once.append(len(store.all_runs(("queued", "running"))))
         return steady(spec)
 
@@ -403,12 +409,15 @@ def no_training(store: Store) -> Iterator[None]:
 
 
 def drivers(search_id: str) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE
-        and child.cmdline()[-2:] == ["engine.runs.search", search_id]
-    ]
+    return [child for child in psutil.Process().children() if drives(child, search_id)]
+
+
+def drives(child: psutil.Process, search_id: str) -> bool:
+    try:
+        return child.cmdline()[-2:] == ["engine.runs.search", search_id]
+    except psutil.Error:
+        # It has just ended.
+        return False
 
 
 @pytest.mark.usefixtures("no_training")

@@ -1,15 +1,18 @@
 """Events reach the store in order, from a thread that training never waits for."""
 
 import itertools
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from engine.errors import RunNotFoundError
+from engine.events import Wish
 from engine.runs.store import Run, Store
-from engine.runs.writer import MOST_REST_SECONDS, REST, EventWriter
+from engine.runs.writer import MOST_REST_SECONDS, REST, SETTLE_SECONDS, EventWriter
 from tests.engine.specs import tiny_spec
 from tests.engine.waiting import wait_for
 
@@ -71,7 +74,7 @@ class SlowStore(Store):
         super().__init__()
         self.times: list[tuple[float, float]] = []
 
-    def append(self, *arguments: Any, **more: Any) -> bool:
+    def append(self, *arguments: Any, **more: Any) -> Wish:
         began = time.monotonic()
         time.sleep(0.03)
         answer = super().append(*arguments, **more)
@@ -82,12 +85,61 @@ class SlowStore(Store):
 def test_others_have_their_turn_however_much_there_is_to_tell(run: Run) -> None:
     slow = SlowStore()
     writer = EventWriter(slow, run.id)
-    for step in range(1, 400):
+    deadline = time.monotonic() + 60
+    for step in itertools.count(1):
         writer.emit("step", 1, step, {})
         time.sleep(0.002)
+        if len(slow.times) > 5 or time.monotonic() > deadline:
+            break
     ended = len(slow.times)
     writer.close()
     assert ended > 2
     for (began, wrote), (again, _) in itertools.pairwise(slow.times[:ended]):
         assert again - wrote >= min(REST * (wrote - began), MOST_REST_SECONDS) - 0.001
     slow.close()
+
+
+def test_settle_returns_once_all_that_was_told_is_in_the_store(run: Run) -> None:
+    slow = SlowStore()
+    writer = EventWriter(slow, run.id)
+    for round_ in range(1, 6):
+        for step in range(20):
+            writer.emit("step", 1, 20 * round_ + step, {})
+        wait_for(writer.settle, 60, "all to be in the store")
+        assert len(slow.events_of_kind(run.id, "step")) == 20 * round_
+    assert writer.settle()
+    writer.close()
+    slow.close()
+
+
+class HeldStore(Store):
+    """A store that is away until it is let go."""
+
+    is_away = True
+
+    def append(self, *arguments: Any, **more: Any) -> Wish:
+        if self.is_away:
+            raise OperationalError("INSERT", {}, sqlite3_busy())
+        return super().append(*arguments, **more)
+
+
+def sqlite3_busy() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
+
+
+def test_settle_says_so_where_the_store_is_away_and_where_it_is_back(run: Run) -> None:
+    held = HeldStore()
+    writer = EventWriter(held, run.id)
+    writer.emit("step", 1, 1, {})
+    wait_for(lambda: writer._is_away, 30, "the writer to notice")
+    began = time.monotonic()
+    assert not any(writer.settle() for _ in range(20))
+    # Training would stand still if each of them waited as long as it may.
+    assert time.monotonic() - began < 20 * SETTLE_SECONDS / 2
+    held.is_away = False
+    wait_for(writer.settle, 30, "the store to be back")
+    assert [event.step for event in held.events_of_kind(run.id, "step")] == [1]
+    writer.close()
+    held.close()
