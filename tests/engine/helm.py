@@ -53,9 +53,6 @@ class Helm(Recorder):
         self.after_steps = [pair for pair in self.after_steps if pair[0] > num_steps]
         return due + [act for number, act in self.at_calls if number == self._num_calls]
 
-    def settle(self) -> bool:
-        return True
-
     def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
         super().emit(kind, epoch, step, values)
         if kind == "step" and self.session is not None:
