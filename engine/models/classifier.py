@@ -18,7 +18,7 @@ from engine.spec import BatchNormMode, ModelSpec
 class Classifier(nn.Module):
     """Backbone, then head: images in, logits out."""
 
-    def __init__(self, backbone: Backbone, head: nn.Module):
+    def __init__(self, backbone: Backbone, head: nn.Sequential):
         super().__init__()
         self.backbone = backbone
         self.head = head

@@ -3,6 +3,8 @@
 Shapes: B images, D features, K classes.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -48,3 +50,26 @@ def grow_head(head: nn.Sequential, num_new: int, seed: int) -> nn.Sequential:
         raise TypeError(f"a head that ends with {type(last).__name__} cannot grow")
     torch.manual_seed(seed)
     return nn.Sequential(*head[:-1], GrownLinear(last, last.in_features, num_new))
+
+
+def grown_like(head: nn.Sequential, tensors: Mapping[str, Tensor]) -> nn.Sequential:
+    """Returns a head that has grown as often as one whose tensors are known, with any weights.
+
+    Args:
+        head: ends with a linear layer; returned as it is where theirs has not grown.
+        tensors: of the other head, by their names in it.
+
+    Raises:
+        KeyError: they are those of a head of another make.
+    """
+    place, rows = f"{len(head) - 1}.", []
+    while f"{place}new.bias" in tensors:
+        rows.append(len(tensors[f"{place}new.bias"]))
+        place += "old."
+    if not rows:
+        return head
+    features = tensors[f"{place}weight"].shape[1]
+    last: nn.Module = nn.Linear(features, len(tensors[f"{place}weight"]))
+    for num_new in reversed(rows):
+        last = GrownLinear(last, features, num_new)
+    return nn.Sequential(*head[:-1], last)

@@ -55,7 +55,7 @@ KINDS = (
     MemberKind("weights", r"weights\.json", 4 * MIB),
     MemberKind("curve", r"interpolation\.json", MIB),
     MemberKind("blend", _ALPHA + r"\.json", MIB),
-    MemberKind("predictions", r"predictions\.npz", 1024 * MIB, stored=True),
+    MemberKind("predictions", r"(predictions|before)\.npz", 1024 * MIB, stored=True),
     MemberKind("checkpoint", rf"(best|start|end|{_ALPHA})\.safetensors", 2**36, stored=True),
     MemberKind("state", r"state-\d{6}(-\d{6})?\.safetensors", 2**36, stored=True),
 )

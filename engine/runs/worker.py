@@ -27,7 +27,7 @@ from engine.runs.writer import EventWriter
 TRACEBACK_FILE = "traceback.txt"
 SPEC_FILE = "spec.json"
 # Tasks whose values say something of the run as a whole.
-TELLING = ("ready", "features", "pictures")
+TELLING = ("ready", "features", "pictures", "update")
 RESUMED = "resumed"
 # What the log says of events that are few, and what would fill it.
 LOGGED: dict[Kind, str] = {"epoch": "epoch done", "phase": "phase begins", "act": "changed by hand"}

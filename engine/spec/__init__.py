@@ -9,6 +9,7 @@ from engine.spec.run import Device, RunSpec, field_info, field_range
 from engine.spec.steering import Act
 from engine.spec.strategy import StrategySpec
 from engine.spec.training import BatchNormMode, ClassBalance, TrainingSpec
+from engine.spec.update import ReplayChoice, UpdateSpec
 
 __all__ = [
     "Act",
@@ -24,10 +25,12 @@ __all__ = [
     "Normalisation",
     "OptimiserSpec",
     "Part",
+    "ReplayChoice",
     "RunSpec",
     "ScheduleName",
     "StrategySpec",
     "TrainingSpec",
+    "UpdateSpec",
     "field_info",
     "field_range",
 ]

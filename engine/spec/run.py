@@ -15,6 +15,8 @@ from engine.spec.optimiser import OptimiserSpec
 from engine.spec.steering import BACKBONE, HEAD, Act
 from engine.spec.strategy import StrategySpec
 from engine.spec.training import TrainingSpec
+from engine.spec.update import UpdateSpec
+from engine.update.methods import METHODS, STILL
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -32,6 +34,7 @@ class RunSpec(Part):
     strategy: StrategySpec = StrategySpec()
     optimiser: OptimiserSpec = OptimiserSpec()
     training: TrainingSpec = TrainingSpec()
+    update: UpdateSpec = UpdateSpec()
     steering: tuple[Act, ...] = Field(
         (),
         description="What was changed while the run went on, with the step at which it was; to "
@@ -93,13 +96,32 @@ class RunSpec(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _update_goes_together(self) -> Self:
+        method = METHODS[self.update.method]
+        if not self.update.start:
+            return self
+        if method.still and self.strategy.name != STILL:
+            raise ValueError(
+                f"update.method is {method.name!r}, which leaves the backbone as it is, but "
+                f"strategy.name is {self.strategy.name!r}; choose {STILL}."
+            )
+        if not method.steps and self.training.epochs != 1:
+            raise ValueError(
+                f"update.method is {method.name!r}, which takes no steps, but training.epochs is "
+                f"{self.training.epochs}; choose 1."
+            )
+        return self
+
     def flat(self) -> dict[str, Any]:
         """Returns the spec as one level of dotted names, such as `optimiser.lr`.
 
-        What was steered is one value, a text: JSON where there is any, else empty.
+        What was steered is one value, a text: JSON where there is any, else empty; so are answers
+        about names.
         """
         flat = _flatten(self.model_dump())
-        flat["steering"] = json.dumps(flat["steering"]) if flat["steering"] else ""
+        for path in ("steering", "update.names"):
+            flat[path] = json.dumps(flat[path]) if flat[path] else ""
         return flat
 
 

@@ -18,12 +18,16 @@ from engine.training.session import Session
 
 
 def keep_start(session: Session, epoch: int) -> None:
-    """Writes the weights from which the last phase starts, where the strategy blends them."""
-    last = session.learner.rates.plan.phases[-1]
-    if session.strategy.blend is None or epoch != last.start_epoch or epoch == 1:
+    """Writes the weights that are to be blended: those from which the last phase starts.
+
+    Where an update blends them, they are those of the model that is updated.
+    """
+    if epoch != session.blend_from:
         return
     session.blend_start = _copy(session.judged)
-    accuracy = session.outcome.best_val_accuracy or 0.0
+    accuracy = session.outcome.best_val_accuracy
+    if accuracy is None:
+        accuracy = _judge(session, session.judged, 0)[1]["val/accuracy"]
     _write(session, START_FILE, epoch - 1, accuracy)
 
 
@@ -38,10 +42,10 @@ def blend_and_judge(session: Session) -> None:
         TrainingError: a blend gives logits that are no finite numbers.
     """
     start = session.blend_start
-    if session.strategy.blend is None or start is None:
+    alpha = session.blend_share
+    if alpha is None or start is None:
         return
     epoch = session.epoch
-    alpha = session.strategy.blend(session.spec.strategy)
     end = _copy(session.judged)
     _, accuracies = _judge(session, session.judged, epoch)
     _write(session, END_FILE, epoch, accuracies["val/accuracy"])

@@ -15,6 +15,7 @@ from engine.errors import TrainingError, WeightsError
 from engine.files import replacing
 from engine.models.backbone import RANDOM
 from engine.models.classifier import Classifier, build_classifier
+from engine.models.grown import grown_like
 from engine.models.lora import merged_state_dict
 from engine.spec import RunSpec
 from engine.training.state import reason_of
@@ -141,7 +142,13 @@ def load_checkpoint(file: Path) -> tuple[Classifier, CheckpointHeader]:
     as_built = spec.model.model_copy(update={"weights": RANDOM})
     model = build_classifier(as_built, len(header.classes), spec.seed, spec.images.size)
     try:
+        of_head = {
+            name.removeprefix("head."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("head.")
+        }
+        model.head = grown_like(model.head, of_head)
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, IndexError) as error:
         raise WeightsError(f"{file} does not hold the model it describes ({error}).") from error
     return model.eval(), header

@@ -36,6 +36,11 @@ def known_manifest(data: DataSpec, folder: Path, reporter: Reporter) -> Manifest
         return None
     if not mark.is_file():
         return known
+    if known.batches:
+        raise DataError(
+            "An update that was begun on another machine cannot go on here; update the model with "
+            "the new images anew."
+        )
     here = build_manifest(data)
     if _contents(here) != _contents(known):
         raise DataError(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.data.loader import EpochBatches
 from engine.data.manifest import Item, Manifest
+from engine.data.scale import Scale
 from engine.data.squares import Rows, rows_of, unique_items
 from engine.data.transforms import EvalTransform
 from engine.events import Value
@@ -74,7 +75,19 @@ class Feed:
         device: torch.device,
         reporter: Reporter,
         at_once: int = BATCH_SIZE,
+        scale: Scale | None = None,
     ):
+        """Prepares a run's images.
+
+        Args:
+            spec: says how.
+            manifest: which images.
+            record: of the backbone.
+            device: where batches are to be.
+            reporter: is told what takes a while.
+            at_once: pictures whose features are computed in one batch.
+            scale: how pixels are normalised, where that is not for the spec to say.
+        """
         self.at_once = at_once
         self._spec = spec
         self._manifest = manifest
@@ -82,7 +95,7 @@ class Feed:
         self._device = device
         self._reporter = reporter
         self._sources: tuple[Source, Source] | None = None
-        self._pictures = Pictures(spec, manifest, record, device, reporter)
+        self._pictures = Pictures(spec, manifest, record, device, reporter, scale)
         self._cuts: dict[str | None, Cut | None] = {}
         self._kept: dict[tuple[str | None, int], Kept] = {}
         self._told: set[tuple[str | None, int]] = set()
@@ -159,6 +172,12 @@ class Feed:
         every = self._rows(inputs.cut, 0, "val")
         rows = Rows(every.array, every.rows_N[positions_N])
         return self._featured(items, [rows], inputs.cut, shuffle=False)
+
+    def spare_images(self) -> Source:
+        """Returns the images that are left aside, as pictures without changes."""
+        items = self._manifest.spare
+        batches = self._pictures.batches(items, shuffle=False)
+        return self._pictures.source(items, self._pictures.plain, batches)
 
     def some_pictures(self) -> Tensor:
         """Returns two images to try something on."""

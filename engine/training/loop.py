@@ -23,7 +23,6 @@ from engine.training.memory import Judging, Undo, in_parts, judging_note, learni
 from engine.training.metrics import EpochMetrics
 from engine.training.mixing import Mixer
 from engine.training.precision import Precision
-from engine.training.pull import PullToStart
 from engine.training.rates import Rates
 from engine.training.reporter import Reporter, StopTrainingError
 from engine.training.sources import Source
@@ -111,6 +110,8 @@ class Learner:
         average: moving average of the weights, if one is kept.
         precision: in which numbers is computed; full where None.
         accumulation: parts that a batch is computed in; more where memory ran out.
+        teacher: what a model that is updated adds to the loss of inputs and their logits (B, K),
+            if it has one.
     """
 
     model: Classifier
@@ -118,11 +119,12 @@ class Learner:
     optimiser: Optimizer
     rates: Rates
     mixer: Mixer
-    penalty: PullToStart | None = None
+    penalty: nn.Module | None = None
     clip_norm: float = 0.0
     average: ModelEmaV3 | None = None
     precision: Precision = field(default_factory=lambda: Precision("full", torch.device("cpu")))
     accumulation: int = 1
+    teacher: Callable[[Tensor, Tensor], Tensor] | None = None
     _undo: Undo = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -162,6 +164,7 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         if num_parts == 1:
             loss, logits_BK = self.loss(forward, inputs, targets)
+            loss = loss + self._taught(inputs, logits_BK)
             self.precision.backward(loss)
             return loss.detach(), logits_BK.detach()
         losses: list[Tensor] = []
@@ -171,10 +174,17 @@ class Learner:
         ):
             loss, part_logits = self.loss(forward, part, targets_of_part)
             loss = loss * (self._weight(targets_of_part) / self._weight(targets))
+            loss = loss + self._taught(part, part_logits) * (len(part) / len(inputs))
             self.precision.backward(loss)
             losses.append(loss.detach())
             logits.append(part_logits.detach())
         return torch.stack(losses).sum(), torch.cat(logits)
+
+    def _taught(self, inputs: Tensor, logits_BK: Tensor) -> Tensor | float:
+        if self.teacher is None:
+            return 0.0
+        with self.precision.computing():
+            return self.teacher(inputs, logits_BK)
 
     def _weight(self, targets: Tensor) -> Tensor | int:
         """Returns what the mean loss of some pictures is a share of: so much do they weigh."""

@@ -50,6 +50,7 @@ class Pictures:
         record: BackboneRecord,
         device: torch.device,
         reporter: Reporter,
+        scale: Scale | None = None,
     ):
         self._spec = spec
         self._manifest = manifest
@@ -60,7 +61,7 @@ class Pictures:
         self.layout = layout_of_run(spec, device, manifest.num_whole_train)
         # Those that are left aside, too: runs on other shares then find what is kept of them.
         self.unique = unique_items((*manifest.train, *manifest.spare, *manifest.val))
-        self.scale = self._measured_scale()
+        self.scale = self._measured_scale() if scale is None else scale
         self.plain = EvalTransform(spec.images, record, self.scale)
         self.changed = TrainTransform(spec.images, record, self.scale)
 

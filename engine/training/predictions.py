@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from engine.data.manifest import Manifest
 
 FILE_NAME = "predictions.npz"
+# Of an update: what the model that is updated says of the same images.
+BEFORE_FILE = "before.npz"
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Predictions:
         labels_N = np.array([item.label for item in manifest.val], dtype=np.int64)
         return cls(labels_N, logits_NK.softmax(dim=1).numpy(), epoch)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, name: str = FILE_NAME) -> None:
         """Writes them into a run's folder, whole or not at all."""
-        with replacing(folder / FILE_NAME) as part, part.open("wb") as file:
+        with replacing(folder / name) as part, part.open("wb") as file:
             np.savez_compressed(
                 file,
                 labels=self.labels_N,
@@ -58,12 +60,12 @@ class Predictions:
             )
 
     @classmethod
-    def load(cls, folder: Path) -> "Predictions | None":
+    def load(cls, folder: Path, name: str = FILE_NAME) -> "Predictions | None":
         """Returns the predictions in a run's folder, or None where it has none that are whole."""
         # NumPy raises whatever the bytes lead it to; nothing in them is ever run.
         with (
             contextlib.suppress(Exception),
-            (folder / FILE_NAME).open("rb") as file,
+            (folder / name).open("rb") as file,
             np.load(file, allow_pickle=False) as arrays,
         ):
             return cls(arrays["labels"], arrays["probabilities"], int(arrays["epoch"]))

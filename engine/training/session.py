@@ -41,6 +41,18 @@ from engine.training.sizes import train_size
 from engine.training.sources import Source
 from engine.training.state import StateKeeper
 from engine.training.within import Within
+from engine.update.choosing import images_of_update
+from engine.update.class_means import Beholder
+from engine.update.distillation import Distillation
+from engine.update.learning import (
+    earlier_features,
+    grown_model,
+    penalty_of,
+    set_head,
+    teacher_of,
+)
+from engine.update.methods import METHODS
+from engine.update.start import Start, load_start
 from engine.versions import versions_sentence
 
 WEIGHTS_FILE = "weights.json"
@@ -107,6 +119,9 @@ class Session:
         ran_on: of the last epoch, what was computed once for it: the name of the first stage that
             it ran, or HEAD_ALONE; empty where it ran on pictures.
         judging: in how many parts batches are judged.
+        teacher: of a model that is updated, if it has one.
+        start: what is updated; None where the run starts from pre-trained weights. Its model has
+            the same backbone, which moves.
         outcome: so far.
     """
 
@@ -136,6 +151,8 @@ class Session:
     resumed_after: int = 0
     ran_on: str = ""
     judging: Judging = field(default_factory=Judging)
+    teacher: Distillation | None = None
+    start: Start | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
@@ -147,6 +164,23 @@ class Session:
     def trainable(self, step: int) -> dict[str, float]:
         """Returns the stages that learn after `step` steps, with factors on their rate."""
         return self.learner.rates.stage_factors(self.learner.rates.plan.phase(step))
+
+    @property
+    def blend_share(self) -> float | None:
+        """Share of the last weights in the kept model; None where it is no blend."""
+        if self.start is not None and self.spec.update.method == "wise_ft":
+            return self.spec.strategy.alpha
+        blend = self.strategy.blend
+        return None if blend is None else blend(self.spec.strategy)
+
+    @property
+    def blend_from(self) -> int:
+        """Epoch before which the other weights of a blend are those of the model; 0 for none."""
+        if self.start is not None and self.spec.update.method == "wise_ft":
+            return 1
+        first = self.learner.rates.plan.phases[-1].start_epoch
+        # Before a first phase nothing has been learnt yet.
+        return first if self.strategy.blend is not None and first > 1 else 0
 
     @property
     def batch_norm(self) -> BatchNormMode:
@@ -166,7 +200,9 @@ class Session:
         first = min((names.index(name) for name in learning), default=len(names))
         # Where the average lags behind, its first stages differ from those of the model.
         lags = self.learner.average is not None and self.moved & set(names[:first])
-        if not first or lags:
+        # A teacher's first stages are those that the run began with.
+        differs = self.teacher is not None and self.moved & set(names[:first])
+        if not first or lags or differs:
             return None
         stage = names[first] if learning else None
         alike: int | None = self._epochs_alike(step)
@@ -207,6 +243,8 @@ class Session:
             size: side of its pictures in px, where that is known already.
         """
         learning = self.passes.learning(inputs, size or self.train_size(epoch))
+        if self.teacher is not None:
+            self.teacher.runs_on(inputs)
         if inputs is None:
             return *self.feed.pictures(), learning, self.judged
         return inputs.train, inputs.val, learning, after_cut(inputs, self.judged)
@@ -242,11 +280,18 @@ def set_up(
     """
     device = choose_device(spec.device)
     compute_repeatably()
-    manifest = manifest or (before and before.manifest) or _manifest(spec, folder, reporter)
+    start = None
+    if spec.update.start:
+        # What the other session learnt would lie in the same head.
+        start, before = load_start(spec), None
+        start.model.to(device)
+    if manifest is None and before is not None:
+        manifest = before.manifest
+    manifest = manifest or _manifest(spec, folder, reporter, device, start)
     strategy = STRATEGIES[spec.strategy.name]
     backbone = None if before is None else before.model.backbone
     layout = layout_of_run(spec, device, manifest.num_whole_train)
-    model = _model(spec, manifest, strategy, folder, backbone).to(
+    model = _model(spec, manifest, strategy, folder, backbone, start).to(
         device,
         memory_format=layout,  # type: ignore[call-overload]
     )
@@ -257,24 +302,33 @@ def set_up(
     weighted = spec.training.class_balance == "loss"
     weights_K = class_weights(labels_N, len(manifest.classes)).to(device) if weighted else None
     if before is None:
-        feed = Feed(spec, manifest, model.backbone.record, device, reporter, features_at_once)
+        scale = None if start is None else start.scale
+        record = model.backbone.record
+        feed = Feed(spec, manifest, record, device, reporter, features_at_once, scale)
     else:
         feed = before.feed.for_spec(spec, reporter)
     plan = rate_plan(spec, tuple(model.backbone.stages), feed.num_batches)
-    optimiser = build_optimiser(spec.optimiser, model, decays=strategy.pull is None)
+    if start is not None:
+        set_head(spec, manifest, model, feed)
+    ever = {name for phase in plan.phases for name in phase.trainable}
+    penalty = penalty_of(spec, strategy, model, start, feed, ever, reporter)
+    optimiser = build_optimiser(spec.optimiser, model, decays=not isinstance(penalty, PullToStart))
+    teacher = teacher_of(spec, start)
     decay = spec.training.ema_decay
     average = ModelEmaV3(model, decay=decay, use_warmup=True) if decay else None
-    learner = Learner(
+    learns = start is None or METHODS[spec.update.method].steps
+    learner = (Learner if learns else Beholder)(
         model=model,
         criterion=nn.CrossEntropyLoss(weight=weights_K, label_smoothing=smoothing),
         optimiser=optimiser,
         rates=Rates(optimiser, plan),
         mixer=Mixer(spec.training, len(manifest.classes), spec.seed),
-        penalty=None if strategy.pull is None else PullToStart(strategy.pull(spec.strategy), model),
+        penalty=penalty,
         clip_norm=spec.training.clip_norm,
         average=average,
         precision=Precision(spec.training.precision, device),
         accumulation=spec.training.accumulation,
+        teacher=teacher,
     )
     session = Session(
         spec=spec,
@@ -294,6 +348,8 @@ def set_up(
         layers=Layers.of_run(spec, model, len(manifest.train), len(manifest.val)),
         started=started,
         waiting=list(spec.steering),
+        teacher=teacher,
+        start=start,
     )
     model.set_trainable(session.trainable(0))
     reporter.emit("progress", 0, 0, _facts(session))
@@ -307,9 +363,13 @@ def _model(
     strategy: Strategy,
     folder: Path,
     backbone: Backbone | None,
+    start: Start | None,
 ) -> Classifier:
     num_classes, size = len(manifest.classes), spec.images.size
-    model = build_classifier(spec.model, num_classes, spec.seed, size, backbone)
+    if start is None:
+        model = build_classifier(spec.model, num_classes, spec.seed, size, backbone)
+    else:
+        model = grown_model(spec, start, num_classes)
     write_text(folder / WEIGHTS_FILE, json.dumps(model.backbone.origin.to_dict(), indent=1))
     if strategy.adapters is not None:
         adapters = strategy.adapters(spec.strategy)
@@ -341,7 +401,9 @@ def _try_small(backbone: Backbone, images_BCHW: Tensor) -> None:
         ) from error
 
 
-def _manifest(spec: RunSpec, folder: Path, reporter: Reporter) -> Manifest:
+def _manifest(
+    spec: RunSpec, folder: Path, reporter: Reporter, device: torch.device, start: Start | None
+) -> Manifest:
     preparation: Preparation | None = None
     seen = 0
 
@@ -351,7 +413,11 @@ def _manifest(spec: RunSpec, folder: Path, reporter: Reporter) -> Manifest:
         preparation.advance(done - seen)
         seen = done
 
-    manifest = build_manifest(spec.data, tell)
+    if start is None:
+        manifest = build_manifest(spec.data, tell)
+    else:
+        features_of = earlier_features(spec, start, device, reporter)
+        manifest = images_of_update(spec, start, tell, features_of)
     write_text(folder / MANIFEST_FILE, json.dumps(manifest.to_dict(), indent=1))
     return manifest
 
@@ -373,7 +439,7 @@ def _facts(session: Session) -> dict[str, Value]:
         "val_images": len(manifest.val),
         "left_out": len(manifest.left_out),
         "fingerprint": manifest.fingerprint,
-        "trainable_parameters": learning + count_parameters(model.head),
+        "trainable_parameters": learning + count_parameters(model.head, trainable_only=True),
         "total_parameters": count_parameters(model),
         "weights": model.backbone.origin.sentence,
         "planned_rates": json.dumps(curve),

@@ -18,6 +18,7 @@ from engine.events import Value
 from engine.models.classifier import count_parameters
 from engine.spec import Act, RunSpec
 from engine.strategies import phase_at
+from engine.training.before import judge_before
 from engine.training.blending import blend_and_judge, keep_start
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import memory_errors, peak_memory_mib, threads_for
@@ -49,6 +50,7 @@ from engine.training.speeds import TRAIN_FULL, Speed, record_speed
 from engine.training.state import StateKeeper, newest_state
 from engine.training.steering import begin_epoch, steer
 from engine.training.within import Within
+from engine.update.judging import old_and_new
 
 __all__ = [
     "CHECKPOINT_FILE",
@@ -91,6 +93,7 @@ def train(
     started, cpu_started = time.perf_counter(), time.process_time()
     try:
         session = _set_up_or_resume(spec, folder, reporter, started, recorded)
+        judge_before(session)
     except StopTrainingError:
         seconds = time.perf_counter() - started
         if pauser is not None and pauser.should_pause():
@@ -251,6 +254,7 @@ def _train_and_judge(session: Session, within: Within, epoch: int, inputs: Input
         **val_metrics.result("val"),
         **within.rates,
         **_penalty(session),
+        **_of_batches(session, logits_NK),
         "images_per_second": train_source.num_images / train_seconds,
         "val_images_per_second": val_source.num_images / (now - trained),
         "seconds": now - within.began,
@@ -374,6 +378,11 @@ def _steps_before(session: Session, epoch: int) -> int:
 def _penalty(session: Session) -> dict[str, float]:
     penalty = session.learner.penalty
     return {} if penalty is None else {"train/pull": float(penalty())}
+
+
+def _of_batches(session: Session, logits_NK: Tensor) -> dict[str, float]:
+    labels_N = np.array([item.label for item in session.manifest.val])
+    return old_and_new(session.manifest, logits_NK.argmax(dim=1).numpy() == labels_N)
 
 
 def _note_speed(session: Session, within: Within, num_images: int, seconds: float) -> None:
