@@ -6,13 +6,14 @@ from pathlib import Path
 
 from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
 from engine.data.scale import Scale
-from engine.errors import DataError, SpecError, WeightsError
+from engine.errors import DataError, WeightsError
 from engine.home import run_folder
 from engine.models.backbone import WeightsOrigin
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader, load_checkpoint
 from engine.update.images import batch_name
+from engine.update.same_model import require_same_model
 
 CHECKPOINT_FILE = "best.safetensors"
 RUN_ID = re.compile(r"[0-9a-f]{8}|[0-9a-f]{16}")
@@ -78,21 +79,11 @@ def load_start(spec: RunSpec) -> Start:
         )
     model, header = load_checkpoint(file)
     made_with = RunSpec.parse(header.spec)
-    _require_same_model(spec, made_with)
+    require_same_model(spec, made_with)
     is_run = RUN_ID.fullmatch(named) is not None
     label = f"run {named}" if is_run else file.name
     manifest = _manifest(file, header, made_with)
     return Start(model, header, manifest, batch_name(made_with.data.folder), label)
-
-
-def _require_same_model(spec: RunSpec, made_with: RunSpec) -> None:
-    for name in ("backbone", "head", "hidden_units"):
-        asked, is_there = getattr(spec.model, name), getattr(made_with.model, name)
-        if asked != is_there:
-            raise SpecError(
-                f"model.{name} is {asked!r}, but the model to update has {is_there!r}; an update "
-                "keeps it."
-            )
 
 
 def _manifest(file: Path, header: CheckpointHeader, made_with: RunSpec) -> Manifest:
