@@ -8,7 +8,7 @@ from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
 from engine.data.scale import Scale
 from engine.errors import DataError, WeightsError
 from engine.home import run_folder
-from engine.models.backbone import WeightsOrigin
+from engine.models.backbone import Backbone, WeightsOrigin, build_backbone
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader, load_checkpoint
@@ -60,6 +60,21 @@ def checkpoint_of(start: str) -> Path:
     if RUN_ID.fullmatch(start):
         return run_folder(start) / CHECKPOINT_FILE
     return Path(start).expanduser().absolute()
+
+
+def first_backbone(spec: RunSpec) -> Backbone:
+    """Returns the backbone of a run as it was before its first step.
+
+    Raises:
+        WeightsError: the weights that it began with are missing, damaged or do not fit.
+        SpecError: they are those of another model.
+        DataError: the images of the model that it updates are not known.
+    """
+    if not spec.update.start:
+        return build_backbone(spec.model.backbone, spec.images.size, spec.model.weights, spec.seed)
+    start = load_start(spec)
+    start.model.backbone.origin = start.origin
+    return start.model.backbone
 
 
 def load_start(spec: RunSpec) -> Start:
