@@ -40,7 +40,7 @@ class UpdateSpec(Part):
         ),
     )
     distillation: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
-        1.0,
+        10.0,
         description="Weight of the old model's answers beside the labels (lwf only).",
         json_schema_extra=about("Weight of the teacher"),
     )
@@ -51,7 +51,7 @@ class UpdateSpec(Part):
         json_schema_extra=about("Temperature"),
     )
     importance: Annotated[float, Field(ge=0.0, le=100_000.0)] = Field(
-        1.0,
+        30.0,
         description="Pull of a weight of average importance to its old value (ewc only): half of "
         "it times the importance times the squared distance is added to the loss.",
         json_schema_extra=about("Pull by importance", "per step"),

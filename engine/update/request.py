@@ -19,7 +19,7 @@ from engine.home import run_folder
 from engine.runs.store import Run
 from engine.spec import DataSpec, RunSpec
 from engine.strategies import STRATEGIES
-from engine.update.methods import METHODS, STILL
+from engine.update.methods import METHODS
 from engine.update.names import Matching, match_classes
 from engine.update.same_model import require_same_model
 
@@ -111,11 +111,7 @@ def update_spec(
     """
     if method not in METHODS:
         raise SpecError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
-    given = dict(given or {})
-    if METHODS[method].still:
-        given.setdefault("strategy.name", STILL)
-    if not METHODS[method].steps:
-        given.setdefault("training.epochs", 1)
+    given = {**METHODS[method].defaults, **(given or {})}
     asked = STRATEGIES.get(str(given.get("strategy.name", base.spec.strategy.name)))
     if asked is not None and asked.name != base.spec.strategy.name:
         given.setdefault("optimiser.lr", asked.default_lr)
