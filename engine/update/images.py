@@ -60,7 +60,9 @@ def with_earlier(manifest: Manifest, seen_again: Sequence[Item]) -> Manifest:
     return replace(manifest, train=(*seen_again, *manifest.train))
 
 
-def _labels(names: Sequence[str], classes: Sequence[str], matching: Matching) -> dict[int, int]:
+def _labels(
+    names: Sequence[str], classes: Sequence[str], matching: Matching
+) -> dict[int, int]:
     meant = [matching.known.get(name, name) for name in names]
     # A class of the model may be called like a new one that a person says is another.
     new_from = len(classes) - len(matching.new)
