@@ -12,6 +12,8 @@ from engine.insight.two_samples import LEAST, Alikeness
 
 # Below the first a difference is slight, from the second on the two are nothing alike.
 SLIGHT, CLEAR = 0.7, 0.9
+# A class is named where its new images lie so many standard deviations farther than its old ones.
+FARTHER = 0.1
 NAMED = 6
 
 Name = Callable[[str], str]
@@ -24,7 +26,7 @@ def drift_verdict(found: BatchDrift, name: Name = repr) -> tuple[str, ...]:
         found: of a batch.
         name: how the name of a class is written.
     """
-    told = (_overall(found), _classes(found, name), _new_classes(found, name), _norms(found))
+    told = (_overall(found), _classes(found, name), _new_classes(found, name), _norms(found, name))
     return tuple(filter(None, told))
 
 
@@ -96,8 +98,7 @@ def _classes(found: BatchDrift, name: Name) -> str:
         parts.append(f"Not clear: {_listed(unclear, name)}.")
     if small:
         parts.append(
-            f"{_count(len(small))} too small to compare (fewer than {LEAST} old or new images): "
-            f"{_listed(small, name)}."
+            f"Too small to compare (fewer than {LEAST} old or new images): {_listed(small, name)}."
         )
     return " ".join(parts)
 
@@ -124,20 +125,40 @@ def _nearest(one: NewClass, name: Name) -> str:
     return f"{name(one.name)} (nearest: {name(near)}, {100 * share:.0f} % of its images)"
 
 
-def _norms(found: BatchDrift) -> str:
+def _norms(found: BatchDrift, name: Name) -> str:
     norms = found.norms
     if norms is None:
         return found.why_no_norms
     new, old, more = norms.new, norms.old, norms.more
+    farther = _farther(found, name)
     compared = (
         f"From what the backbone was pre-trained on, the new images lie {_deviations(new)} "
         f"standard deviations and the old ones {_deviations(old)}"
     )
     if more.low > 0.0:
-        return f"{compared}: the new ones lie farther, by {more.value:.2f}."
-    if more.high < 0.0:
-        return f"{compared}: the new ones lie nearer, by {-more.value:.2f}."
-    return f"{compared}: no difference is seen."
+        told = f"{compared}: the new ones lie farther, by {more.value:.2f}."
+    elif more.high < 0.0:
+        told = f"{compared}: the new ones lie nearer, by {-more.value:.2f}."
+    else:
+        told = f"{compared}: no difference is seen."
+    return f"{told} {farther}".strip()
+
+
+def _farther(found: BatchDrift, name: Name) -> str:
+    """Returns the classes that lie farther than before, which all classes together may hide."""
+    pairs = [
+        (one.new_shift - one.old_shift, one)
+        for one in found.classes
+        if one.old_shift is not None and one.new_shift is not None
+    ]
+    far = sorted((pair for pair in pairs if pair[0] >= FARTHER), key=lambda pair: -pair[0])
+    if not far:
+        return ""
+    shown = ", ".join(
+        f"{name(one.name)} ({one.new_shift:.2f} against {one.old_shift:.2f})"
+        for _, one in far[:NAMED]
+    )
+    return f"Farther than their old images lie those of {shown}."
 
 
 def _deviations(one: Estimate) -> str:

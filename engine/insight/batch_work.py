@@ -140,11 +140,16 @@ def _new_images(
     names = (others.classes[item.label] for item in items)
     labels = tuple(matching.known.get(name, name) for name in names)
     num_known = len(others.items) - len(fresh)
-    counted = {
-        "are among the run's own, and are left out": num_known,
-        "are copies of others; each content counts once": len(fresh) - len(items),
-    }
-    notes = [f"{_images(num)} of the folder {what}." for what, num in counted.items() if num]
+    num_copies = len(fresh) - len(items)
+    notes = []
+    if num_known:
+        verb = "is" if num_known == 1 else "are"
+        notes.append(
+            f"{_images(num_known)} of the folder {verb} among the run's own, and {verb} left out."
+        )
+    if num_copies:
+        what = "is a copy of others" if num_copies == 1 else "are copies of others"
+        notes.append(f"{_images(num_copies)} of the folder {what}; each content counts once.")
     if others.num_left_out:
         notes.append(
             f"{others.num_left_out:,} files of the folder cannot be used, or were left out by a "
