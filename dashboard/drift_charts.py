@@ -144,7 +144,7 @@ def norms_figure(found: BatchDrift) -> go.Figure:
             "type": "log",
             "domain": [0.0, 0.38],
             "automargin": True,
-            "nticks": 4,
+            "dtick": 1,
         },
     )
     figure.add_hline(1.0, yref="y2", line={"color": GREY, "width": 1.0, "dash": "dot"})
