@@ -14,7 +14,6 @@ from typing import Any
 
 from engine.data.check import content_digest
 from engine.data.manifest import Item, Manifest
-from engine.data.squares import unique_items
 from engine.errors import DataError, WeightsError
 from engine.files import write_text
 from engine.home import cache_folder
@@ -106,7 +105,7 @@ def batch_check(
 
 def _old_images(manifest: Manifest) -> tuple[Labelled, list[str]]:
     every = [_with_digest(one) for one in (*manifest.earlier, *manifest.train, *manifest.val)]
-    items = unique_items([one for one in every if one.digest])
+    items = _unique([one for one in every if one.digest])
     if not items:
         raise DataError(
             "None of the images that the run was trained on is where it was, so there is nothing "
@@ -116,6 +115,12 @@ def _old_images(manifest: Manifest) -> tuple[Labelled, list[str]]:
     num_gone = len({item.path for item in every if not item.digest})
     notes = [f"{_images(num_gone)} of the run's own cannot be read."] if num_gone else []
     return Labelled(items, labels), notes
+
+
+def _unique(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Returns one item of each content, in an order that depends on the contents alone."""
+    by_digest = {item.digest: item for item in reversed(items)}
+    return tuple(by_digest[digest] for digest in sorted(by_digest))
 
 
 def _with_digest(item: Item) -> Item:
@@ -131,7 +136,7 @@ def _new_images(
     others: OtherImages, matching: Matching, known: set[str]
 ) -> tuple[Labelled, list[str]]:
     fresh = [item for item in others.items if item.digest not in known]
-    items = unique_items(fresh)
+    items = _unique(fresh)
     if not items:
         raise DataError(
             f"The run has seen every image of {others.folder} already, so there is no new batch to "

@@ -1,4 +1,4 @@
-"""Whether new images are like the old ones, on a page: asked, at work, failed, and what is shown."""
+"""Whether new images are like the old ones, on a page: asked, at work, failed, and done."""
 
 import json
 import shutil
