@@ -60,6 +60,10 @@ COMMANDS = {
         "Judge runs on corrupted validation images, or on another folder, and say if the order "
         "holds.",
     ),
+    "drift": Command(
+        "drift",
+        "Say whether new images are like those that a run was trained on, class by class.",
+    ),
     "embed": Command(
         "embed",
         "Lay a run's validation images out on a plane, as its backbone sees them before and after.",

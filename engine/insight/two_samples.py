@@ -42,10 +42,19 @@ class Alikeness:
     num: tuple[int, int]
 
 
-def alikeness(first_ND: NDArray[np.floating], second_MD: NDArray[np.floating]) -> Alikeness:
+def alikeness(
+    first_ND: NDArray[np.floating],
+    second_MD: NDArray[np.floating],
+    permutations: int = PERMUTATIONS,
+) -> Alikeness:
     """Returns how alike two sets of images are by their features, which are brought to length 1.
 
     The same sets give the same numbers.
+
+    Args:
+        first_ND: features of the one.
+        second_MD: of the other.
+        permutations: for p, which is at least one in one more than these.
 
     Raises:
         ValueError: one of them has fewer than LEAST images.
@@ -54,7 +63,7 @@ def alikeness(first_ND: NDArray[np.floating], second_MD: NDArray[np.floating]) -
         raise ValueError(f"{min(len(first_ND), len(second_MD))} images are too few")
     both_PD = _unit(np.concatenate([first_ND, second_MD]).astype(np.float64))
     is_second_P = np.arange(len(both_PD)) >= len(first_ND)
-    mmd, p = _discrepancy(both_PD, is_second_P)
+    mmd, p = _discrepancy(both_PD, is_second_P, permutations)
     return Alikeness(mmd, p, _told_apart(both_PD, is_second_P), (len(first_ND), len(second_MD)))
 
 
@@ -65,7 +74,7 @@ def _unit(features_PD: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _discrepancy(
-    both_PD: NDArray[np.float64], is_second_P: NDArray[np.bool_]
+    both_PD: NDArray[np.float64], is_second_P: NDArray[np.bool_], permutations: int
 ) -> tuple[float, float]:
     """Returns the unbiased squared MMD under a Gaussian kernel, and its p by permutation.
 
@@ -76,10 +85,10 @@ def _discrepancy(
     kernel_PP = np.exp(-squared_PP / max(median, 1e-12))
     np.fill_diagonal(kernel_PP, 0.0)
     random = np.random.default_rng(SEED)
-    drawn_RP = random.permuted(np.tile(is_second_P, (PERMUTATIONS, 1)), axis=1)
+    drawn_RP = random.permuted(np.tile(is_second_P, (permutations, 1)), axis=1)
     observed, *under_null = _unbiased(kernel_PP, np.concatenate([[is_second_P], drawn_RP]))
-    as_large = sum(value >= observed - 1e-12 for value in under_null)
-    return float(observed), (1 + as_large) / (1 + PERMUTATIONS)
+    as_large = int(np.sum(np.asarray(under_null) >= observed - 1e-12))
+    return float(observed), (1 + as_large) / (1 + permutations)
 
 
 def _unbiased(

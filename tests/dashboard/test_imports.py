@@ -65,6 +65,8 @@ DRAWS = (
     "transfer_section.py",
     "fetch_section.py",
     "doubts_section.py",
+    "drift_gallery.py",
+    "drift_section.py",
     "shift_section.py",
     "shift_results.py",
     "shift_examples.py",
