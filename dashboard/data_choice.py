@@ -32,7 +32,7 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
     if folder is None:
         return None, None
     try:
-        data = _data_spec(page, folder)
+        data = data_spec_of(page, folder)
         summary = summarise(data.model_dump_json())
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")
@@ -41,7 +41,7 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
     return data, summary
 
 
-def _data_spec(page: str, folder: str) -> DataSpec:
+def data_spec_of(page: str, folder: str) -> DataSpec:
     """Returns the spec; asks how to split where the folder has no split of its own.
 
     Raises:

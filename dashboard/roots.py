@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.data.folders import find_images
 from engine.data.found import ImageFolder
+from engine.data.manifest import Manifest
 from engine.errors import DataError, WeightsError
 from engine.home import thaw_home
 from engine.models.weights_files import SETTING as WEIGHTS_VARIABLE
@@ -44,6 +45,19 @@ def allowed_images(data: DataSpec) -> ImageFolder:
     for path in _telling(paths):
         _require(path, roots, f"{path}, which {folders[0]} leads to, lies")
     return found
+
+
+def require_allowed_images(manifest: Manifest, whose: str) -> None:
+    """Raises DataError where an image of a manifest lies outside the roots, whatever links say.
+
+    Args:
+        manifest: whether or not its images are there.
+        whose: what a person calls that which keeps it.
+    """
+    roots = allowed_roots()
+    items = (*manifest.val, *manifest.train, *manifest.spare, *manifest.earlier)
+    for path in _telling(Path(item.path) for item in items):
+        _require(path, roots, f"{path}, an image of {whose}, lies")
 
 
 def is_allowed(path: str) -> bool:

@@ -1,21 +1,16 @@
 """The model that is updated: its weights, what it says of itself, and the images that it knows."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
+from engine.data.manifest import Manifest
 from engine.data.scale import Scale
-from engine.errors import DataError, SpecError, WeightsError
-from engine.home import run_folder
+from engine.errors import SpecError, WeightsError
 from engine.models.backbone import WeightsOrigin
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader, load_checkpoint
 from engine.update.images import batch_name
-
-CHECKPOINT_FILE = "best.safetensors"
-RUN_ID = re.compile(r"[0-9a-f]{8}|[0-9a-f]{16}")
+from engine.update.known import checkpoint_of, is_run, known_images
 
 
 @dataclass(frozen=True)
@@ -54,13 +49,6 @@ class Start:
         return WeightsOrigin("update", f"the weights of {kept}, which is updated")
 
 
-def checkpoint_of(start: str) -> Path:
-    """Returns the checkpoint that `update.start` names: that of a run, or a file's own path."""
-    if RUN_ID.fullmatch(start):
-        return run_folder(start) / CHECKPOINT_FILE
-    return Path(start).expanduser().absolute()
-
-
 def load_start(spec: RunSpec) -> Start:
     """Returns what an update starts from.
 
@@ -79,9 +67,8 @@ def load_start(spec: RunSpec) -> Start:
     model, header = load_checkpoint(file)
     made_with = RunSpec.parse(header.spec)
     _require_same_model(spec, made_with)
-    is_run = RUN_ID.fullmatch(named) is not None
-    label = f"run {named}" if is_run else file.name
-    manifest = _manifest(file, header, made_with)
+    label = f"run {named}" if is_run(named) else file.name
+    manifest = known_images(file, header.classes, made_with)
     return Start(model, header, manifest, batch_name(made_with.data.folder), label)
 
 
@@ -93,22 +80,3 @@ def _require_same_model(spec: RunSpec, made_with: RunSpec) -> None:
                 f"model.{name} is {asked!r}, but the model to update has {is_there!r}; an update "
                 "keeps it."
             )
-
-
-def _manifest(file: Path, header: CheckpointHeader, made_with: RunSpec) -> Manifest:
-    beside = file.parent / MANIFEST_FILE
-    if beside.is_file():
-        manifest = Manifest.from_file(beside)
-    elif made_with.update.start:
-        raise DataError(
-            f"{file.name} is the model of an update, and {MANIFEST_FILE} with the images that it "
-            "knows does not lie beside it; put it there, or name the run."
-        )
-    else:
-        manifest = build_manifest(made_with.data)
-    if manifest.classes != header.classes:
-        raise DataError(
-            f"The images of {made_with.data.folder} have other classes than the model in {file} "
-            "says; name the run that it is of."
-        )
-    return manifest
