@@ -70,7 +70,7 @@ def images_section(page: str, base: Base) -> NewImages | None:
         st.caption(ABOUT_SAMPLE)
         folder = str(samples.sample_folder("clipart").parent / "new")
     try:
-        data = data_spec_of(page, folder)
+        data = data_spec_of(page, folder, least_classes=1)
         new, checked = _new_manifest(data.model_dump_json())
         answers, matching = ask_names(page, base, new.classes)
         manifest = None
@@ -91,9 +91,9 @@ def _new_manifest(data_json: str) -> tuple[Manifest, bool]:
         DataError: the folder cannot be used.
     """
     data = DataSpec.parse(data_json)
-    found = files_of(data)
+    found = files_of(data, least_classes=1)
     if sum(map(len, (*found.train, *(found.val or ())))) <= CHECKED_AT_ONCE:
-        return build_manifest(data), True
+        return build_manifest(data, least_classes=1), True
     train, val = found.train, found.val
     if val is None:
         share = 1 / data.folds if data.folds else data.val_fraction

@@ -20,7 +20,22 @@ FIRST_METHODS = ("naive", "replay")
 MOST_SEEDS = 5
 METHOD_GRIDS: dict[str, tuple[float, ...]] = {
     "update.distillation": (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0),
-    "update.importance": (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+    "update.importance": (
+        0.0,
+        0.01,
+        0.03,
+        0.1,
+        0.3,
+        1.0,
+        3.0,
+        10.0,
+        30.0,
+        100.0,
+        300.0,
+        1e3,
+        1e4,
+        1e5,
+    ),
 }
 METHOD_STEPS: dict[str, tuple[float, float]] = {
     "update.replay_share": (0.05, 0.05),

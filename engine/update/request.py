@@ -21,6 +21,7 @@ from engine.spec import DataSpec, RunSpec
 from engine.strategies import STRATEGIES
 from engine.update.methods import METHODS, STILL
 from engine.update.names import Matching, match_classes
+from engine.update.same_model import require_same_model
 
 BEST = "best.safetensors"
 
@@ -82,7 +83,7 @@ def matching_of(base: Base, data: DataSpec, answers: Mapping[str, str]) -> Match
     Raises:
         DataError: the images cannot be used, or an answer names a class that is not there.
     """
-    return match_classes(base.classes, files_of(data).classes, answers)
+    return match_classes(base.classes, files_of(data, least_classes=1).classes, answers)
 
 
 def update_spec(
@@ -105,7 +106,8 @@ def update_spec(
         given: dotted settings that are to be other than the model's.
 
     Raises:
-        SpecError: a setting is out of range or does not go with the method.
+        SpecError: a setting is out of range, asks for another model, or does not go with the
+            method.
     """
     if method not in METHODS:
         raise SpecError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
@@ -128,4 +130,6 @@ def update_spec(
         for parent in parents:
             target = target.setdefault(parent, {})
         target[last] = value
-    return RunSpec.parse(values)
+    spec = RunSpec.parse(values)
+    require_same_model(spec, base.spec)
+    return spec

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from engine.data.manifest import Manifest
 from engine.data.scale import Scale
-from engine.errors import SpecError, WeightsError
+from engine.errors import WeightsError
 from engine.models.backbone import WeightsOrigin
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader, load_checkpoint
 from engine.update.images import batch_name
 from engine.update.known import checkpoint_of, is_run, known_images
+from engine.update.same_model import require_same_model
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,7 @@ def load_start(spec: RunSpec) -> Start:
         )
     model, header = load_checkpoint(file)
     made_with = RunSpec.parse(header.spec)
-    _require_same_model(spec, made_with)
+    require_same_model(spec, made_with)
     label = f"run {named}" if is_run(named) else file.name
     manifest = known_images(file, header.classes, made_with)
     return Start(model, header, manifest, batch_name(made_with.data.folder), label)
-
-
-def _require_same_model(spec: RunSpec, made_with: RunSpec) -> None:
-    for name in ("backbone", "head", "hidden_units"):
-        asked, is_there = getattr(spec.model, name), getattr(made_with.model, name)
-        if asked != is_there:
-            raise SpecError(
-                f"model.{name} is {asked!r}, but the model to update has {is_there!r}; an update "
-                "keeps it."
-            )

@@ -24,6 +24,7 @@ from tests.benchmarks import (
     side_by_side,
     startup,
     steps,
+    updates,
     watched_training,
 )
 
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "many_images": many_images,
     "scan": scan,
     "data_page": data_page,
+    "updates": updates,
     "watched_training": watched_training,
     "long_run": long_run,
     "many_people": many_people,
