@@ -152,10 +152,29 @@ def _show(
     _show_examples(new, matching)
     for note in (new if manifest is None else manifest).notes:
         st.caption(plain(note))
+    if manifest is not None:
+        _warn_of_known(manifest)
     if not checked:
         st.caption("The folder is large: each picture is opened and checked when a run starts.")
     _show_table(new, matching)
     _show_left_out((new if manifest is None else manifest).left_out)
+
+
+def _warn_of_known(manifest: Manifest) -> None:
+    """Says where images are not as new as they should be."""
+    if not manifest.batches[-1].num_val:
+        st.warning(
+            "No image is left to judge by that is new to the model, so what it gains cannot be "
+            "said; only what it forgets.",
+            icon=":material/visibility_off:",
+        )
+    earlier = {item.digest or item.path for item in manifest.earlier}
+    count = sum((item.digest or item.path) in earlier for item in manifest.train)
+    if count:
+        st.warning(
+            f"The model has learnt from {count:,} of these {len(manifest.train):,} images before.",
+            icon=":material/history:",
+        )
 
 
 def _sentences(base: Base, new: Manifest, matching: Matching) -> list[str]:

@@ -25,16 +25,16 @@ from engine.update.methods import METHODS
 from engine.update.request import Base, update_spec
 
 
-def not_ready(page: str, missing: str) -> None:
-    """Shows a button that cannot be pressed yet, and says what is missing."""
-    st.markdown(f"Choose {missing} first: what will happen is worked out from that.")
+def not_ready(page: str, to_do: str) -> None:
+    """Shows a button that cannot be pressed yet, and says what is to be done first."""
+    st.markdown(f"{to_do} first: what will happen is worked out from that.")
     st.button(
         "Update",
         disabled=True,
         type="primary",
         width="stretch",
         key=f"{page}.start",
-        help=f"Becomes ready once {missing} can be used.",
+        help=f"{to_do} first.",
     )
 
 
@@ -59,7 +59,7 @@ def launch_section(
         slots = num_slots()
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")
-        not_ready(page, "other settings")
+        not_ready(page, "Choose other settings")
         return []
     about = "" if images.checked else "about "
     for spec, num_again in zip(specs, again, strict=True):
@@ -67,11 +67,13 @@ def launch_section(
         st.caption(_sentence(spec, images, num_again))
     _show_judging(images.manifest, about)
     st.caption(_total(named, len(specs), seeds, slots))
-    if (seconds := _seconds(named, again, images.manifest)) is not None:
-        st.caption(
-            f"About {duration(seconds / min(slots, len(named)))} of computing on this machine, "
-            "and a few seconds to start each."
-        )
+    seconds = _seconds(named, again, images.manifest)
+    st.caption(
+        "Time: not measured on this machine yet for this backbone; the first run measures it."
+        if seconds is None
+        else f"At most about {duration(seconds / min(slots, len(named)))} of computing on this "
+        "machine, and a few seconds to start each."
+    )
     _show_busy()
     if not st.button(
         f"Start {len(named)} updates" if len(named) > 1 else "Start the update",

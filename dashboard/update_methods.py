@@ -152,7 +152,6 @@ def _strategy_section(page: str, base: Base) -> tuple[Strategy, dict[str, Any]]:
         name = st.selectbox(
             "What learns",
             names,
-            index=names.index(base.spec.strategy.name),
             format_func=lambda one: STRATEGIES[one].label,
             help="The strategy of all methods that train the backbone. It begins with that of the "
             "model.",

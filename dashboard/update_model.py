@@ -71,7 +71,8 @@ def _of_run(page: str, asked: Sequence[Run]) -> Base | None:
         )
         st.page_link("app_pages/train.py", label="Go to Train", icon=":material/tune:")
         return None
-    run = _picked(page, by_id, asked[0] if asked else usable[0])
+    last = by_id.get(st.session_state.get(f"{page}.last", ""))
+    run = _picked(page, by_id, asked[0] if asked else last or usable[0])
     if reason := why_not_again(run):
         raise SpecError(reason)
     base = base_of_run(run)
@@ -100,6 +101,10 @@ def _picked(page: str, by_id: dict[str, Run], shown: Run) -> Run:
         key=key,
         on_change=remember,
     )
+    # One that ends meanwhile, an update of this model say, does not take its place.
+    st.session_state[f"{page}.last"] = picked
+    if st.query_params.get("run") != picked:
+        st.query_params["run"] = picked
     return by_id[picked]
 
 

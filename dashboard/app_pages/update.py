@@ -73,11 +73,11 @@ def _launch(base: Base | None, images: NewImages | None, ways: list[Way], seeds:
             query_params={"run": started},
         )
     if base is None:
-        not_ready(PAGE, "a model")
+        not_ready(PAGE, "Choose a model")
     elif images is None:
-        not_ready(PAGE, "new images, and settle their names,")
+        not_ready(PAGE, "Name new images that can be used, and settle what their classes are,")
     elif not ways:
-        not_ready(PAGE, "a method")
+        not_ready(PAGE, "Choose a method")
     else:
         st.caption(plain(f"Updates {base.name}."))
         return launch_section(PAGE, base, images, ways, seeds)
