@@ -40,7 +40,7 @@ from engine.insight.embedding import (
 from engine.insight.images import Answer, JudgedImage
 from engine.insight.intervals import Estimate, accuracy_estimate, mean_estimate
 from engine.insight.planes import directions, neighbours_say, on_plane, silhouettes, turned_like
-from engine.models.backbone import Backbone, build_backbone
+from engine.models.backbone import Backbone
 from engine.models.cut import Cut
 from engine.runs.store import Run
 from engine.spec import RunSpec
@@ -57,6 +57,7 @@ from engine.training.layout import blank_images, layout_for
 from engine.training.repeatable import compute_repeatably
 from engine.training.reporter import Preparation, Reporter
 from engine.training.sources import PictureSource
+from engine.update.start import first_backbone
 
 
 @memory_errors()
@@ -81,8 +82,7 @@ def embed_run(run: Run, method: Method, reporter: Reporter) -> Embedding:
     compute_repeatably()
     model, header = load_checkpoint(run_folder(run.id) / CHECKPOINT_FILE)
     images = _Images(run, header, reporter)
-    spec = RunSpec.parse(header.spec)
-    first = build_backbone(spec.model.backbone, spec.images.size, spec.model.weights, spec.seed)
+    first = first_backbone(RunSpec.parse(header.spec))
     before_ND = images.features(first, "before training")
     after_ND = images.features(model.backbone, "after training")
     with torch.inference_mode():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine.data.manifest import Manifest
 from engine.data.scale import Scale
 from engine.errors import WeightsError
-from engine.models.backbone import WeightsOrigin
+from engine.models.backbone import Backbone, WeightsOrigin, build_backbone
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader, load_checkpoint
@@ -48,6 +48,21 @@ class Start:
         """Where the weights of an update came from."""
         kept = f"{self.label}, epoch {self.header.epoch}"
         return WeightsOrigin("update", f"the weights of {kept}, which is updated")
+
+
+def first_backbone(spec: RunSpec) -> Backbone:
+    """Returns the backbone of a run as it was before its first step.
+
+    Raises:
+        WeightsError: the weights that it began with are missing, damaged or do not fit.
+        SpecError: they are those of another model.
+        DataError: the images of the model that it updates are not known.
+    """
+    if not spec.update.start:
+        return build_backbone(spec.model.backbone, spec.images.size, spec.model.weights, spec.seed)
+    start = load_start(spec)
+    start.model.backbone.origin = start.origin
+    return start.model.backbone
 
 
 def load_start(spec: RunSpec) -> Start:

@@ -441,6 +441,7 @@ def test_the_update_of_a_file_is_put_there_with_its_path(tmp_path: Path) -> None
             "update": {"start": str(tmp_path / "best.safetensors"), "method": "lwf"},
         }
     )
+
     def script(text: str) -> None:
         import streamlit as st
 

@@ -33,6 +33,7 @@ from engine.training.trainer import CHECKPOINT_FILE, train
 from engine.update.importance import PullByImportance
 from engine.update.judging import NEW, OLD
 from engine.update.methods import METHODS
+from engine.update.start import first_backbone
 from tests.conftest import TINY_CLASSES, Recorder
 from tests.engine.specs import tiny_spec
 from tests.engine.test_resume import Cut, CutOffError, same, told
@@ -109,6 +110,15 @@ def test_pixels_are_normalised_as_the_old_model_knows_them(
     )
     session = session_of(own, tmp_path / "run")
     assert (session.feed.scale.mean, session.feed.scale.std) == (header.mean, header.std)
+
+
+def test_the_first_backbone_of_an_update_is_the_old_one(in_use: InUse) -> None:
+    old, _ = load_checkpoint(Path(in_use.start))
+    first = first_backbone(in_use.spec("naive"))
+    assert same(first.state_dict(), old.backbone.state_dict())
+    assert "which is updated" in first.origin.sentence
+    plain = first_backbone(tiny_spec(in_use.images))
+    assert plain.origin.kind == "pretrained"
 
 
 # ---- which images
