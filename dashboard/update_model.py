@@ -102,7 +102,7 @@ def _picked(page: str, by_id: dict[str, Run], shown: Run) -> Run:
         on_change=remember,
     )
     # One that ends meanwhile, an update of this model say, does not take its place.
-    st.session_state[f"{page}.last"] = picked
+    st.session_state[f"{page}.last"] = st.session_state[f"{page}.followed"] = picked
     if st.query_params.get("run") != picked:
         st.query_params["run"] = picked
     return by_id[picked]

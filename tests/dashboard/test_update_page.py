@@ -19,7 +19,6 @@ from engine.update.request import base_of_run
 from tests.conftest import CLIPART
 from tests.dashboard.made import add_run, finish, start
 from tests.dashboard.pages import (
-    APP,
     choose,
     controls_of,
     open_page,
@@ -28,6 +27,7 @@ from tests.dashboard.pages import (
     start_button,
     text_of,
 )
+from tests.dashboard.test_runs_page import click, tick
 
 BATCH = CLIPART.parent / "new"
 
@@ -220,7 +220,7 @@ def test_a_close_name_can_be_a_new_class(
     nearly = known_class(tiny_folder)[:-1]
     page = open_update(batch_of(tmp_path, {nearly: "fruit", "boats": "boats"}))
     choose(page, f"update.name.{model.id}.{nearly}", "")
-    assert f"**New to it** are 2: boats, {nearly}." in text_of(page)
+    assert f"**New to it** are 2: {nearly}, boats." in text_of(page)
     press(page)
     assert {one.spec.update.names for one in started_runs(store)} == {((nearly, ""),)}
 
@@ -389,30 +389,17 @@ def of_update(store: Store, model: Run, batch: Path, **given: Any) -> Run:
     return finish(store, made)
 
 
-def clone(update: Run) -> AppTest:
-    """Returns the Update page as "Use its settings" leaves it."""
-    page = AppTest.from_file(APP, default_timeout=30)
-    run(page)
-
-    def script(text: str) -> None:
-        from dashboard.update_fill import show_on_update as show
-        from engine.spec import RunSpec as Spec
-
-        show(Spec.parse(text))
-
-    small = AppTest.from_function(script, args=(update.spec.model_dump_json(),)).run()
-    for key, value in small.session_state.filtered_state.items():
-        page.session_state[key] = value
-    page.query_params["run"] = update.spec.update.start
-    page.switch_page("app_pages/update.py")
-    return run(page)
+def with_its_settings(update: Run) -> AppTest:
+    """Returns the page that "Use its settings" on the Runs page leads to."""
+    return click(tick(open_page("runs"), update.name), "Use its settings")
 
 
 def test_the_settings_of_an_update_are_put_on_the_update_page(
     store: Store, model: Run, batch: Path
 ) -> None:
     update = of_update(store, model, batch, seed=5, **{"optimiser.lr": 2e-4})
-    page = clone(update)
+    page = with_its_settings(update)
+    assert page.title[0].value == "Update"
     press(page)
     again = started_runs(store)[-1]
     assert again.id != update.id
@@ -423,7 +410,7 @@ def test_what_the_page_has_no_control_for_is_told_and_kept(
     store: Store, model: Run, batch: Path
 ) -> None:
     update = of_update(store, model, batch, **{"training.batch_size": 8})
-    page = clone(update)
+    page = with_its_settings(update)
     assert "Batch size 8" in text_of(page)
     press(page)
     assert started_runs(store)[-1].spec == update.spec
@@ -453,5 +440,13 @@ def test_the_update_of_a_file_is_put_there_with_its_path(tmp_path: Path) -> None
         state = st.session_state
         st.text(f"{state['update.model']} {state['update.checkpoint']} {address_of(spec)}")
 
-    shown = AppTest.from_function(script, args=(spec.model_dump_json(),)).run().text[0].value
+    page = AppTest.from_function(script, default_timeout=30, args=(spec.model_dump_json(),)).run()
+    shown = page.text[0].value
     assert shown == f"file {tmp_path / 'best.safetensors'} {{}}"
+
+
+def test_the_runs_page_leads_to_the_update_of_a_model(store: Store, model: Run) -> None:
+    newer = add_model(store, Path(model.spec.data.folder), strategy="frozen")
+    page = click(tick(open_page("runs"), model.name), "Update it")
+    assert page.title[0].value == "Update"
+    assert page.selectbox[0].value == model.id != newer.id
