@@ -27,6 +27,7 @@ require_admitted()
 page = st.navigation(
     [
         st.Page("app_pages/train.py", title="Train", icon=":material/tune:", default=True),
+        st.Page("app_pages/update.py", title="Update", icon=":material/update:"),
         st.Page("app_pages/data.py", title="Data", icon=":material/photo_library:"),
         st.Page("app_pages/models.py", title="Models", icon=":material/deployed_code:"),
         st.Page("app_pages/live.py", title="Live", icon=":material/monitoring:"),

@@ -16,7 +16,7 @@ from dashboard.widgets import (
     number_slider,
     switch,
 )
-from engine.data.found import as_text
+from engine.data.found import LEAST_CLASSES, as_text
 from engine.data.remedies import current_remedies
 from engine.errors import ThawError
 from engine.spec import DataSpec, ImageSpec
@@ -32,7 +32,7 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
     if folder is None:
         return None, None
     try:
-        data = _data_spec(page, folder)
+        data = data_spec_of(page, folder)
         summary = summarise(data.model_dump_json())
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")
@@ -41,15 +41,20 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
     return data, summary
 
 
-def _data_spec(page: str, folder: str) -> DataSpec:
+def data_spec_of(page: str, folder: str, least_classes: int = LEAST_CLASSES) -> DataSpec:
     """Returns the spec; asks how to split where the folder has no split of its own.
+
+    Args:
+        page: prefix of the state keys.
+        folder: of the images, or a table of them.
+        least_classes: that there have to be; new images of a model may be of a single one.
 
     Raises:
         SpecError: what was typed is no path.
         DataError: the folder cannot be used.
     """
     data = DataSpec.parse({"folder": folder})
-    found = allowed_images(data)
+    found = allowed_images(data, least_classes)
     values = data.model_dump() | {"remedies": current_remedies(Path(data.folder))}
     shares = st.container()
     if found.val is None:

@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from engine.data.decode import decode_image
-from engine.data.found import LeftOut
+from engine.data.found import LEAST_CLASSES, LeftOut
 from engine.data.intake import files_of
 from engine.data.manifest import build_manifest
 from engine.errors import DataError
@@ -45,18 +45,18 @@ class DataSummary:
 
 
 @st.cache_data(ttl=20, max_entries=50, show_spinner="Looking at the pictures…")
-def summarise(spec_json: str) -> DataSummary:
-    """Returns what a DataSpec, given as JSON, finds.
+def summarise(spec_json: str, least_classes: int = LEAST_CLASSES) -> DataSummary:
+    """Returns what a DataSpec, given as JSON, finds where there are at least so many classes.
 
     Raises:
         DataError: the folder cannot be used.
     """
     spec = DataSpec.model_validate_json(spec_json)
-    found = files_of(spec)
+    found = files_of(spec, least_classes)
     num_train = sum(map(len, found.train))
     num_val = sum(map(len, found.val or ()))
     if num_train + num_val <= CHECKED_AT_ONCE:
-        manifest = build_manifest(spec)
+        manifest = build_manifest(spec, least_classes=least_classes)
         first = {item.label: item.path for item in reversed(manifest.train)}
         examples = tuple((manifest.classes[label], first[label]) for label in sorted(first))
         return DataSummary(

@@ -9,6 +9,7 @@ from dashboard.roots import allowed_images
 from dashboard.runs import duration, label_of, plain, store
 from dashboard.stage_picture import rate_text
 from engine.data import samples
+from engine.data.found import LEAST_CLASSES
 from engine.errors import ThawError
 from engine.insight.frontier import frontier_specs
 from engine.models.catalogue import backbone_record
@@ -18,6 +19,7 @@ from engine.runs.search_space import nested
 from engine.spec import RunSpec
 from engine.strategies import STRATEGIES
 from engine.training.speeds import estimate_time
+from engine.update.methods import METHODS
 
 # The Train page's present settings, as JSON.
 OF_TRAIN_PAGE = "depth.of_train_page"
@@ -78,8 +80,9 @@ def depth_form(page: str) -> str | None:
         base = bases[picked][1]
         named = frontier_specs(base, seeds)
         # The newest run may be one of the command line, or of another machine.
-        allowed_images(base.data)
-        summary = summarise(base.data.model_dump_json())
+        least = 1 if base.update.start else LEAST_CLASSES
+        allowed_images(base.data, least)
+        summary = summarise(base.data.model_dump_json(), least)
     except ThawError as error:
         st.error(plain(str(error)), icon=":material/error:")
         named, summary = [], None
@@ -133,11 +136,19 @@ def _show_base(base: RunSpec, num_runs: int, summary: DataSummary) -> None:
     epochs = base.training.epochs
     about = "" if summary.checked else "about "
     st.markdown(
-        f"**{num_runs} runs**: {plain(record.label)}, {len(record.stages)} stages, at "
+        f"**{num_runs} {_what(base)}**: {plain(record.label)}, {len(record.stages)} stages, at "
         f"{base.images.size} px, on {about}{summary.num_train:,} images of "
         f"{plain(base.data.folder)}, with {summary.num_val:,} to validate on; "
         f"{epochs} epoch{'s' if epochs != 1 else ''} each, **{_rate(base)}** at all depths."
     )
+
+
+def _what(base: RunSpec) -> str:
+    """Returns what runs with such settings are."""
+    if not base.update.start:
+        return "runs"
+    method = METHODS[base.update.method].label.lower()
+    return f"updates of the model of {plain(base.update.start)} ({method})"
 
 
 def _time(specs: Sequence[RunSpec], summary: DataSummary) -> str:

@@ -13,12 +13,14 @@ from engine.strategies import STRATEGIES
 
 # Settings that have no control here: what a page chooses first, and what only a run decides.
 ELSEWHERE = ("strategy.name", "optimiser.lr", "steering", "device")
+# Parts that have none: the Update page asks for a model to update and how.
+PARTS_ELSEWHERE = ("data", "update")
 # Every setting that has a control, by dotted name; the learning rate has one a strategy, as have
 # the settings of strategies.
 CONTROLS = tuple(
     path
     for path in RunSpec(data=DataSpec(folder=".")).flat()
-    if path not in ELSEWHERE and not path.startswith("data.")
+    if path not in ELSEWHERE and path.partition(".")[0] not in PARTS_ELSEWHERE
 )
 
 

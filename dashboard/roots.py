@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from engine.data.found import LEAST_CLASSES, ImageFolder
 from engine.data.intake import files_of
-from engine.data.found import ImageFolder
+from engine.data.manifest import Manifest
 from engine.errors import DataError, WeightsError
 from engine.home import thaw_home
 from engine.models.weights_files import SETTING as WEIGHTS_VARIABLE
@@ -29,8 +30,12 @@ def allowed_roots() -> list[Path]:
     return [root.resolve() for root in (*roots, thaw_home() / "datasets")]
 
 
-def allowed_images(data: DataSpec) -> ImageFolder:
+def allowed_images(data: DataSpec, least_classes: int = LEAST_CLASSES) -> ImageFolder:
     """Returns the images of a spec, none of which lies outside the roots, whatever links say.
+
+    Args:
+        data: names them.
+        least_classes: that there have to be; new images of a model may be of a single one.
 
     Raises:
         DataError: one does, or the folder cannot be used; see find_images.
@@ -39,11 +44,24 @@ def allowed_images(data: DataSpec) -> ImageFolder:
     folders = [Path(data.folder), *([Path(data.val_folder)] if data.val_folder else [])]
     for folder in folders:
         _require(folder, roots, f"{folder} lies")
-    found = files_of(data)
+    found = files_of(data, least_classes)
     paths = [path for group in (*found.train, *(found.val or ())) for path in group]
     for path in _telling(paths):
         _require(path, roots, f"{path}, which {folders[0]} leads to, lies")
     return found
+
+
+def require_allowed_images(manifest: Manifest, whose: str) -> None:
+    """Raises DataError where an image of a manifest lies outside the roots, whatever links say.
+
+    Args:
+        manifest: whether or not its images are there.
+        whose: what a person calls that which keeps it.
+    """
+    roots = allowed_roots()
+    items = (*manifest.val, *manifest.train, *manifest.spare, *manifest.earlier)
+    for path in _telling(Path(item.path) for item in items):
+        _require(path, roots, f"{path}, an image of {whose}, lies")
 
 
 def is_allowed(path: str) -> bool:

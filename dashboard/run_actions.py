@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from dashboard.clone import show_on_train
+from dashboard.clone import open_with
 from dashboard.elsewhere import why_not_again
 from dashboard.runs import plain, store
 from dashboard.transfer_section import export_section
+from dashboard.update_model import has_model
 from engine.events import RESUMABLE
 from engine.runs.queue import resume, retry
 from engine.runs.store import Run
@@ -29,12 +30,24 @@ def actions_section(page: str, chosen: Sequence[Run]) -> None:
             "Use its settings",
             icon=":material/content_copy:",
             key=f"{page}.clone",
-            help="Fills the Train page with them, to be changed or started again.",
+            help="Fills the Train page with them, or the Update page where it is an update, to be "
+            "changed or started again.",
         ):
-            show_on_train(chosen[0].spec)
-            st.switch_page("app_pages/train.py")
+            open_with(chosen[0].spec)
+        if len(chosen) == 1 and has_model(chosen[0]):
+            _update_button(page, chosen[0])
         export_section(page, chosen)
         _changes(page, chosen)
+
+
+def _update_button(page: str, run: Run) -> None:
+    if st.button(
+        "Update it",
+        icon=":material/update:",
+        key=f"{page}.update",
+        help="Teaches its model what new images show, and measures what it forgets.",
+    ):
+        st.switch_page("app_pages/update.py", query_params={"run": run.id})
 
 
 def _changes(page: str, chosen: Sequence[Run]) -> None:

@@ -18,6 +18,7 @@ from engine.runs.search_space import SearchSpec, laid_over, nested
 from engine.runs.search_study import start_search
 from engine.runs.store import Run
 from engine.spec import DataSpec, RunSpec, field_info
+from engine.update.methods import METHODS
 
 NEWEST, OF_THE_RUN = "newest", "run"
 SAMPLERS = {"tpe": "Learning (TPE)", "random": "Random", "grid": "Grid"}
@@ -81,6 +82,8 @@ def _base_label(name: str, newest: Run | None) -> str:
 
 
 def _images_choice(page: str, run: Run | None) -> DataSpec | None:
+    if run is not None and run.spec.update.start:
+        return _images_of_update(run)
     more = {OF_THE_RUN: "Those of the run"} if run is not None else {}
     try:
         folder = folder_choice(page, more, ".run" if run else ".recipe")
@@ -97,6 +100,22 @@ def _images_choice(page: str, run: Run | None) -> DataSpec | None:
         st.error(plain(str(error)), icon=":material/error:")
         return None
     return data
+
+
+def _images_of_update(run: Run) -> DataSpec | None:
+    """Returns the new images of an update: what its names mean was said of those alone."""
+    st.caption(
+        plain(
+            f"Each trial updates the same model with the same images, {run.spec.data.folder}, by "
+            f"the same method, {METHODS[run.spec.update.method].label}."
+        )
+    )
+    try:
+        allowed_images(run.spec.data, least_classes=1)
+    except ThawError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return None
+    return run.spec.data
 
 
 def _space_choice(page: str) -> dict[str, Any]:

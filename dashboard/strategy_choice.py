@@ -113,7 +113,7 @@ def _card(page: str, strategy: Strategy, known: Setting) -> Chosen:
     label = f"Learning rate, {in_sentence(strategy.label)}"
     lr = learning_rate_slider(page, f".{strategy.name}", strategy.default_lr, label)
     settings = StrategySettings.parse(
-        {name: _setting(page, name, strategy, record) for name in strategy.settings}
+        {name: setting_control(page, name, strategy, record) for name in strategy.settings}
     )
     plan = RatePlan(
         OptimiserSpec.parse(known.optimiser | {"lr": lr}),
@@ -123,13 +123,14 @@ def _card(page: str, strategy: Strategy, known: Setting) -> Chosen:
     )
     bars = stage_bars(plan, record, strategy, settings.rank, known.num_head)
     st.html(stage_picture(bars, stage_note(bars, known.statistics_move)))
-    fault = _fault(strategy, settings, record)
+    fault = fault_of(strategy, settings, record)
     if fault:
         st.error(plain(fault), icon=":material/error:")
     return Chosen(strategy, settings, plan, fault)
 
 
-def _fault(strategy: Strategy, settings: StrategySettings, record: BackboneRecord) -> str:
+def fault_of(strategy: Strategy, settings: StrategySettings, record: BackboneRecord) -> str:
+    """Returns in one sentence why a strategy cannot be run on a backbone; empty where it can."""
     if record.count(strategy.select, settings.rank, record.stage_names):
         return ""
     return (
@@ -144,7 +145,7 @@ def in_sentence(label: str) -> str:
     return label if is_name else label[0].lower() + label[1:]
 
 
-def _setting(page: str, name: str, strategy: Strategy, record: BackboneRecord) -> Any:
+def setting_control(page: str, name: str, strategy: Strategy, record: BackboneRecord) -> Any:
     """Shows the control of one setting; it is the strategy's own, though others may read it too."""
     path, suffix = f"strategy.{name}", f".{strategy.name}"
     if name == "last_stages":

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.clone import show_on_train
+from dashboard.clone import open_with
 from dashboard.runs import duration, percent, plain, store
 from dashboard.search_charts import cost_figure, judged_trials, parallel_figure
 from dashboard.search_form import search_form
@@ -216,7 +216,7 @@ def _shown(value: Any) -> str:
 
 def _use_button(spec: RunSpec) -> None:
     clicked = st.button(
-        "Use the best on the Train page",
+        "Use the best settings" if spec.update.start else "Use the best on the Train page",
         type="primary",
         icon=":material/tune:",
         width="stretch",
@@ -225,8 +225,7 @@ def _use_button(spec: RunSpec) -> None:
     )
     if not clicked:
         return
-    show_on_train(spec)
-    st.switch_page("app_pages/train.py")
+    open_with(spec)
 
 
 def _compare_button(trials: list[Trial]) -> None:

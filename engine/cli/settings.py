@@ -193,5 +193,6 @@ def list_settings(
         return
     table = Table("setting", "default", "range", "meaning", box=None)
     for row in rows:
-        table.add_row(row["name"], str(row["default"]), row["range"], row["meaning"])
+        default = "" if row["default"] == () else str(row["default"])
+        table.add_row(row["name"], default, row["range"], row["meaning"])
     console.print(table)

@@ -11,6 +11,7 @@ from engine.runs.run import Run
 from engine.spec import RunSpec
 from engine.spec.folds import fold_label, fold_specs
 from engine.strategies import STRATEGIES
+from engine.update.methods import METHODS
 
 # Shares of the training images that a learning curve is drawn through.
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)
@@ -136,9 +137,15 @@ def other_shares(
             if key in known:
                 there[known[key].id] = known[key]
             else:
-                label = STRATEGIES[spec.strategy.name].label
+                label = _label(spec)
                 missing[key] = (run_name(label, spec, seed=_has_siblings(run, plain)), spec)
     return Shares(tuple(there.values()), tuple(missing.values()), steered)
+
+
+def _label(spec: RunSpec) -> str:
+    if spec.update.start:
+        return METHODS[spec.update.method].label
+    return STRATEGIES[spec.strategy.name].label
 
 
 def _has_siblings(run: Run, runs: Sequence[Run]) -> bool:

@@ -23,6 +23,7 @@ NOT_SEARCHED = {
     "seed": "the luckiest seed is no better a setting",
     "device": "it is no setting of the model",
     "steering": "it is a record of what was done to one run",
+    "update": "it says what is updated and how, which the base of a search settles",
 }
 
 

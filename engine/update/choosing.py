@@ -5,24 +5,20 @@ Shapes: N images, D features.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.check import Progress
-from engine.data.found import LeftOut
 from engine.data.manifest import Item, Manifest, build_manifest
-from engine.errors import DataError
-from engine.spec import RunSpec, UpdateSpec
-from engine.update.herding import herded
+from engine.spec import RunSpec
+from engine.update.herding import herded, num_replayed
 from engine.update.images import batch_name, updated
 from engine.update.importance import IMAGES
+from engine.update.known import require_there, without_gone
 from engine.update.methods import METHODS
 from engine.update.names import match_classes
 from engine.update.start import Start
-
-GONE = "is an earlier image that is no longer there"
 
 # Of earlier items, in a manifest that knows them: features (N, D).
 FeaturesOf = Callable[[Manifest, Sequence[Item]], NDArray[np.floating]]
@@ -47,44 +43,16 @@ def images_of_update(
     matching = match_classes(start.manifest.classes, new.classes, dict(spec.update.names))
     folder = batch_name(spec.data.folder)
     manifest = updated(start.manifest, start.batch, new, folder, matching)
-    _require_there(manifest.val)
+    require_there(manifest.val)
     read = METHODS[spec.update.method].old_images
     if read == "none":
         return manifest
-    manifest = _without_gone(manifest)
+    manifest = without_gone(manifest)
     if read == "all":
         return _seen_again(manifest, manifest.earlier)
     if spec.update.method == "replay":
         return _seen_again(manifest, _replayed(spec, manifest, features_of))
     return replace(manifest, spare=_drawn(manifest.earlier, IMAGES, spec.seed))
-
-
-def _require_there(items: Sequence[Item]) -> None:
-    gone = [item.path for item in items if not Path(item.path).is_file()]
-    if gone:
-        raise DataError(
-            f"{len(gone):,} of the images that the model is judged on are no longer there, the "
-            f"first {gone[0]}; without them nobody can say what an update forgets. Put them back."
-        )
-
-
-def _without_gone(manifest: Manifest) -> Manifest:
-    there = {item.path: Path(item.path).is_file() for item in manifest.earlier}
-    gone = [item.path for item in manifest.earlier if not there[item.path]]
-    if not gone:
-        return manifest
-    left = tuple(item for item in manifest.earlier if there[item.path])
-    if not left:
-        raise DataError(
-            f"None of the {len(gone):,} earlier images is there any more, the first {gone[0]}; put "
-            "them back, or choose a method that reads none."
-        )
-    return replace(
-        manifest,
-        earlier=left,
-        left_out=(*manifest.left_out, *(LeftOut(path, GONE) for path in gone)),
-        notes=(*manifest.notes, f"{len(gone):,} earlier images are no longer there."),
-    )
 
 
 def _seen_again(manifest: Manifest, again: Sequence[Item]) -> Manifest:
@@ -104,18 +72,13 @@ def _replayed(spec: RunSpec, manifest: Manifest, features_of: FeaturesOf) -> lis
     chosen: list[Item] = []
     for label in np.unique(labels_N):
         places = np.flatnonzero(labels_N == label)
-        num = num_replayed(len(places), update)
+        num = num_replayed(len(places), update.replay_share)
         if features_ND is None:
             order = generator.permutation(len(places))[:num]
         else:
             order = herded(features_ND[places], num)
         chosen += [items[place] for place in sorted(places[order])]
     return chosen
-
-
-def num_replayed(num_images: int, update: UpdateSpec) -> int:
-    """Returns how many of a class's earlier images are seen again."""
-    return max(1, round(update.replay_share * num_images))
 
 
 def _drawn(items: Sequence[Item], most: int, seed: int) -> tuple[Item, ...]:

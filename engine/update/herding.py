@@ -32,3 +32,8 @@ def herded(features_ND: NDArray[np.floating], num: int) -> NDArray[np.intp]:
         left_N[place] = False
         sum_D += unit_ND[place]
     return np.array(chosen, dtype=np.intp)
+
+
+def num_replayed(num_images: int, share: float) -> int:
+    """Returns how many of a class's earlier images are seen again."""
+    return max(1, round(share * num_images))

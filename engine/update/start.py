@@ -1,22 +1,17 @@
 """The model that is updated: its weights, what it says of itself, and the images that it knows."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
+from engine.data.manifest import Manifest
 from engine.data.scale import Scale
-from engine.errors import DataError, WeightsError
-from engine.home import run_folder
+from engine.errors import WeightsError
 from engine.models.backbone import Backbone, WeightsOrigin, build_backbone
 from engine.models.classifier import Classifier
 from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader, load_checkpoint
 from engine.update.images import batch_name
+from engine.update.known import checkpoint_of, is_run, known_images
 from engine.update.same_model import require_same_model
-
-CHECKPOINT_FILE = "best.safetensors"
-RUN_ID = re.compile(r"[0-9a-f]{8}|[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -55,13 +50,6 @@ class Start:
         return WeightsOrigin("update", f"the weights of {kept}, which is updated")
 
 
-def checkpoint_of(start: str) -> Path:
-    """Returns the checkpoint that `update.start` names: that of a run, or a file's own path."""
-    if RUN_ID.fullmatch(start):
-        return run_folder(start) / CHECKPOINT_FILE
-    return Path(start).expanduser().absolute()
-
-
 def first_backbone(spec: RunSpec) -> Backbone:
     """Returns the backbone of a run as it was before its first step.
 
@@ -95,26 +83,6 @@ def load_start(spec: RunSpec) -> Start:
     model, header = load_checkpoint(file)
     made_with = RunSpec.parse(header.spec)
     require_same_model(spec, made_with)
-    is_run = RUN_ID.fullmatch(named) is not None
-    label = f"run {named}" if is_run else file.name
-    manifest = _manifest(file, header, made_with)
+    label = f"run {named}" if is_run(named) else file.name
+    manifest = known_images(file, header.classes, made_with)
     return Start(model, header, manifest, batch_name(made_with.data.folder), label)
-
-
-def _manifest(file: Path, header: CheckpointHeader, made_with: RunSpec) -> Manifest:
-    beside = file.parent / MANIFEST_FILE
-    if beside.is_file():
-        manifest = Manifest.from_file(beside)
-    elif made_with.update.start:
-        raise DataError(
-            f"{file.name} is the model of an update, and {MANIFEST_FILE} with the images that it "
-            "knows does not lie beside it; put it there, or name the run."
-        )
-    else:
-        manifest = build_manifest(made_with.data)
-    if manifest.classes != header.classes:
-        raise DataError(
-            f"The images of {made_with.data.folder} have other classes than the model in {file} "
-            "says; name the run that it is of."
-        )
-    return manifest

@@ -16,7 +16,7 @@ FITS = """(width) => Math.max(...[...document.querySelectorAll(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize(
-    "path", ["/", "/data", "/models", "/runs", "/live", "/compare", "/depth", "/search"]
+    "path", ["/", "/update", "/data", "/models", "/runs", "/live", "/compare", "/depth", "/search"]
 )
 def test_page_fits_and_stays_local(
     browser: Browser, dashboard: Dashboard, path: str, width: int, scheme: str

@@ -51,7 +51,7 @@ def test_a_pair_from_folder_to_comparison(page: Page, dashboard: Dashboard, phot
 
     page.get_by_role("button", name="Compare these").click()
     page.wait_for_url(re.compile(r"/compare\?run="), timeout=20_000)
-    expect(page.get_by_text("2 of 65 settings differ")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("2 of 73 settings differ")).to_be_visible(timeout=20_000)
     expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(4, timeout=20_000)
     verdict = re.compile("is better than|cannot be told apart")
     expect(page.get_by_text(verdict).first).to_be_visible()

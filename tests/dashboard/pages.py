@@ -41,7 +41,7 @@ CONTROLS = (
 
 def open_page(
     name: Literal[
-        "train", "models", "live", "compare", "depth", "search", "data", "runs"
+        "train", "update", "models", "live", "compare", "depth", "search", "data", "runs"
     ] = "train",
     runs: Sequence[str] = (),
     view: str = "",

@@ -77,6 +77,13 @@ DRAWS = (
     "embedding_section.py",
     "report_view.py",
     "show.py",
+    "update_fill.py",
+    "update_images.py",
+    "update_launch.py",
+    "update_list.py",
+    "update_methods.py",
+    "update_model.py",
+    "update_names.py",
     "preload.py",
 )
 
@@ -92,7 +99,7 @@ from dashboard.runs import store
 from tests.dashboard.made import add_pair, finish
 from tests.dashboard.pages import open_page
 pair = [finish(store(), run) for run in add_pair(store())]
-for name in ("train", "models", "live", "compare", "depth", "search", "data", "runs"):
+for name in ("train", "update", "models", "live", "compare", "depth", "search", "data", "runs"):
     open_page(name, [run.id for run in pair])
 open_page("compare", [run.id for run in pair], view="Shift")
 open_page("compare", [run.id for run in pair], view="Report")
