@@ -1,0 +1,154 @@
+"""What updates of one model came to, as a table and in words."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.runs import colour_of, plain
+from dashboard.show import csv_button
+from dashboard.words import duration, names_of, percent
+from engine.insight.update_ways import Spread, UpdateWay
+
+HELP = (
+    "*Old* images are the validation images of all that the model learnt from before, *new* ones "
+    "those of the new folder. *Forgotten*: accuracy on old images before less that after. "
+    "*Broken*: old images that were told right and are not any more; *mended*: the other way round."
+)
+
+
+def update_table(page: str, ways: Sequence[UpdateWay]) -> None:
+    """Shows what each way of updating came to, with its numbers to download.
+
+    Args:
+        page: prefix of the state keys.
+        ways: at least one.
+    """
+    st.subheader("What each method kept and gained", anchor=False, help=HELP)
+    st.markdown(in_words(ways))
+    rows = [
+        {
+            "": "●",
+            "method": way.label + (" (so far)" if way.is_going_on else ""),
+            "old images": f"{_percent(way, 'old_before')} → {_percent(way, 'old')}",
+            "forgotten": _told(way.numbers["forgotten"], _points),
+            "new images": f"{_percent(way, 'new_before')} → {_percent(way, 'new')}",
+            "all": _percent(way, "all"),
+            "broken": _told(way.numbers["broken"], _count),
+            "mended": _told(way.numbers["mended"], _count),
+            "time": _told(way.numbers["seconds"], duration),
+            "runs": " ".join(one.run.id[:4] for one in way.updates),
+        }
+        for way in ways
+    ]
+    dots = [f"color: {colour_of(way.updates[0].run)}; font-weight: 700" for way in ways]
+    styled = pd.DataFrame(rows).style.apply(lambda _: dots, subset=[""])
+    st.dataframe(
+        styled,
+        hide_index=True,
+        column_config={"": st.column_config.Column(width=40)},
+        key=f"{page}.updates.table",
+    )
+    st.caption(_caption(ways))
+    runs = [one.run for way in ways for one in way.updates]
+    csv_button(lambda: updates_frame(ways), f"{page}.updates.csv", f"updates {names_of(runs)}")
+
+
+def in_words(ways: Sequence[UpdateWay]) -> str:
+    """Returns in a few sentences who does best on all images, and who forgot most."""
+    first = ways[0].updates[0]
+    before = first.before
+    told = [f"{percent(before.old.accuracy)} of {before.old.num} old images"] * bool(before.old.num)
+    told += [f"{percent(before.new.accuracy)} of {before.new.num} new ones"] * bool(before.new.num)
+    sentences = [f"Before, the model told {' and '.join(told)} right."]
+    if best := _most(ways, "all"):
+        way, spread = best
+        sentences.append(
+            f"On all images **{plain(way.label)}** is right most often: {percent(spread.mean)}."
+        )
+    if worst := _most(ways, "forgotten"):
+        way, spread = worst
+        sentences.append(
+            f"**{plain(way.label)}** forgot most: {_points(spread.mean)} points of accuracy on old "
+            "images."
+            if spread.mean > 0
+            else "None of them forgot anything, as far as these old images tell."
+        )
+    return " ".join(sentences)
+
+
+def _most(ways: Sequence[UpdateWay], name: str) -> tuple[UpdateWay, Spread] | None:
+    known = [(way, spread) for way in ways if (spread := way.numbers[name]) is not None]
+    return max(known, key=lambda one: one[1].mean, default=None)
+
+
+def _caption(ways: Sequence[UpdateWay]) -> str:
+    before = ways[0].updates[0].before
+    each = [
+        f"each {kind} image is {100 / share.num:.1f} points"
+        for kind, share in (("old", before.old), ("new", before.new))
+        if share.num
+    ]
+    sentences = [
+        f"{', '.join(each).capitalize()}, so differences of a few may be chance.",
+        "Numbers are of the model that a run kept: that of the epoch with most of all images right "
+        "(of wise_ft the blend).",
+    ]
+    if any(len(way.updates) > 1 for way in ways):
+        sentences.append("± is the standard deviation over seeds.")
+    return " ".join(sentences)
+
+
+def _told(spread: Spread | None, say: Callable[[float], str]) -> str:
+    if spread is None:
+        return "–"
+    more = "" if spread.deviation is None else f" ± {say(spread.deviation).removesuffix(' %')}"
+    return f"{say(spread.mean)}{more}" if not more else _plus_minus(say(spread.mean), more)
+
+
+def _plus_minus(mean: str, more: str) -> str:
+    """Returns both with the unit, if it is a percentage, once and last."""
+    return f"{mean.removesuffix(' %')}{more} %" if mean.endswith(" %") else mean + more
+
+
+def _percent(way: UpdateWay, name: str) -> str:
+    spread = way.numbers[name]
+    if name.endswith("_before") and spread is not None:
+        return percent(spread.mean)
+    return _told(spread, percent)
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def _count(number: float) -> str:
+    return f"{number:.0f}" if number == round(number) else f"{number:.1f}"
+
+
+def updates_frame(ways: Sequence[UpdateWay]) -> pd.DataFrame:
+    """Returns what each run came to as plain numbers, a row a run."""
+    return pd.DataFrame(
+        [
+            {
+                "method": way.method,
+                "label": way.label,
+                "run": one.run.id,
+                "status": one.run.status,
+                "seed": one.run.spec.seed,
+                "old_before": one.before.old.accuracy,
+                "old": one.after.old.accuracy,
+                "forgotten": one.forgotten,
+                "new_before": one.before.new.accuracy,
+                "new": one.after.new.accuracy,
+                "all": one.after.all.accuracy,
+                "num_old": one.after.old.num,
+                "num_new": one.after.new.num,
+                "broken": len(one.broken_N),
+                "mended": len(one.mended_N),
+                "seconds": one.run.summary.get("seconds"),
+            }
+            for way in ways
+            for one in way.updates
+        ]
+    )
