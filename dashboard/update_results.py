@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.blend_sections import interpolation_section
-from dashboard.runs import colour_of, label_of, plain, store
+from dashboard.runs import label_of, plain, store
 from dashboard.show import show_chart
 from dashboard.update_charts import Epochs, Standing, epochs_figure, old_new_figure
+from dashboard.update_colours import way_colours
 from dashboard.update_images import changed_section, choose_update, confused_section
 from dashboard.update_table import update_table
 from dashboard.words import names_of
@@ -131,7 +132,8 @@ def _old_against_new(page: str, ways: Sequence[UpdateWay]) -> None:
             else ""
         )
     )
-    standings = [one for way in ways if (one := _standing(way)) is not None]
+    coloured = zip(ways, way_colours(ways), strict=True)
+    standings = [one for way, colour in coloured if (one := _standing(way, colour)) is not None]
     runs = [one.run for way in ways for one in way.updates]
     show_chart(
         old_new_figure(standings, (before.new.accuracy, before.old.accuracy)),
@@ -141,13 +143,11 @@ def _old_against_new(page: str, ways: Sequence[UpdateWay]) -> None:
     )
 
 
-def _standing(way: UpdateWay) -> Standing | None:
+def _standing(way: UpdateWay, colour: str) -> Standing | None:
     if way.old is None or way.new is None:
         return None
     runs = [(one.after.new.accuracy or 0.0, one.after.old.accuracy or 0.0) for one in way.updates]
-    return Standing(
-        way.short, way.label, colour_of(way.updates[0].run), tuple(runs), way.new, way.old
-    )
+    return Standing(way.short, way.label, colour, tuple(runs), way.new, way.old)
 
 
 def _epoch_by_epoch(page: str, ways: Sequence[UpdateWay]) -> None:
@@ -164,9 +164,9 @@ def _epoch_by_epoch(page: str, ways: Sequence[UpdateWay]) -> None:
     for (metric, what, level), column in zip(parts, st.columns(2), strict=True):
         lines = [
             line
-            for way in ways
+            for way, colour in zip(ways, way_colours(ways), strict=True)
             for one in way.updates
-            if (line := _line(way, one, metric, level)) is not None
+            if (line := _line(way.short, colour, one, metric, level)) is not None
         ]
         with column:
             st.markdown(f"**{what.capitalize()}**")
@@ -180,7 +180,7 @@ def _epoch_by_epoch(page: str, ways: Sequence[UpdateWay]) -> None:
             )
 
 
-def _line(way: UpdateWay, one: Update, metric: str, before: float | None) -> Epochs | None:
+def _line(name: str, colour: str, one: Update, metric: str, before: float | None) -> Epochs | None:
     events = [event for event in store().epochs(one.run.id) if metric in event.values]
     if not events:
         return None
@@ -188,4 +188,4 @@ def _line(way: UpdateWay, one: Update, metric: str, before: float | None) -> Epo
     if before is not None:
         points.insert(0, (0, before))
     blend = one.run.summary.get("blend") or {}
-    return Epochs(way.short, colour_of(way.updates[0].run), tuple(points), blend.get(metric))
+    return Epochs(name, colour, tuple(points), blend.get(metric))

@@ -5,15 +5,17 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboard.runs import colour_of, plain
+from dashboard.runs import plain
 from dashboard.show import csv_button
+from dashboard.update_colours import way_colours
 from dashboard.words import duration, names_of, percent
 from engine.insight.update_ways import Spread, UpdateWay
 
 HELP = (
     "*Old* images are the validation images of all that the model learnt from before, *new* ones "
     "those of the new folder. *Forgotten*: accuracy on old images before less that after. "
-    "*Broken*: old images that were told right and are not any more; *mended*: the other way round."
+    "*Broken*: old images that were told right and are not any more; *mended*: the other way "
+    "round. *Old ones seen again*: training images of before that are learnt from once more."
 )
 
 
@@ -29,7 +31,7 @@ def update_table(page: str, ways: Sequence[UpdateWay]) -> None:
     rows = [
         {
             "": "●",
-            "method": way.label + (" (so far)" if way.is_going_on else ""),
+            "method": way.short + (" (so far)" if way.is_going_on else ""),
             "old images": f"{_percent(way, 'old_before')} → {_percent(way, 'old')}",
             "forgotten": _told(way.numbers["forgotten"], _points),
             "new images": f"{_percent(way, 'new_before')} → {_percent(way, 'new')}",
@@ -37,11 +39,13 @@ def update_table(page: str, ways: Sequence[UpdateWay]) -> None:
             "broken": _told(way.numbers["broken"], _count),
             "mended": _told(way.numbers["mended"], _count),
             "time": _told(way.numbers["seconds"], duration),
+            "old ones seen again": _seen_again(way),
             "runs": " ".join(one.run.id[:4] for one in way.updates),
+            "in words": way.label,
         }
         for way in ways
     ]
-    dots = [f"color: {colour_of(way.updates[0].run)}; font-weight: 700" for way in ways]
+    dots = [f"color: {colour}; font-weight: 700" for colour in way_colours(ways)]
     styled = pd.DataFrame(rows).style.apply(lambda _: dots, subset=[""])
     st.dataframe(
         styled,
@@ -118,8 +122,14 @@ def _percent(way: UpdateWay, name: str) -> str:
     return _told(spread, percent)
 
 
+def _seen_again(way: UpdateWay) -> str:
+    """Returns how many old images it learns from again, which is the same for all seeds."""
+    spread = way.numbers["seen_again"]
+    return "–" if spread is None else _count(spread.mean)
+
+
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
+    return f"{100 * fraction:.1f}".replace("-", "−")
 
 
 def _count(number: float) -> str:
@@ -146,6 +156,7 @@ def updates_frame(ways: Sequence[UpdateWay]) -> pd.DataFrame:
                 "num_new": one.after.new.num,
                 "broken": len(one.broken_N),
                 "mended": len(one.mended_N),
+                "old_images_seen_again": one.run.summary.get("old_images_seen_again"),
                 "seconds": one.run.summary.get("seconds"),
             }
             for way in ways

@@ -130,6 +130,7 @@ TOLD_OF: tuple[tuple[str, Callable[[Update], float | None]], ...] = (
     ("forgotten", lambda one: one.forgotten),
     ("broken", lambda one: len(one.broken_N)),
     ("mended", lambda one: len(one.mended_N)),
+    ("seen_again", lambda one: one.run.summary.get("old_images_seen_again")),
     ("seconds", lambda one: one.run.summary.get("seconds")),
 )
 

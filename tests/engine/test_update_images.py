@@ -114,7 +114,6 @@ def test_the_fingerprint_is_of_both_sets_whatever_is_seen_again() -> None:
     assert update(OLD, replace(NEWER, fingerprint="other")).fingerprint != found.fingerprint
 
 
-
 @pytest.mark.parametrize(
     ("train", "val", "sentence"),
     [
