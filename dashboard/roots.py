@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.data.folders import find_images
+from engine.data.intake import files_of
 from engine.data.found import ImageFolder
 from engine.errors import DataError, WeightsError
 from engine.home import thaw_home
@@ -39,7 +39,7 @@ def allowed_images(data: DataSpec) -> ImageFolder:
     folders = [Path(data.folder), *([Path(data.val_folder)] if data.val_folder else [])]
     for folder in folders:
         _require(folder, roots, f"{folder} lies")
-    found = find_images(*folders)
+    found = files_of(data)
     paths = [path for group in (*found.train, *(found.val or ())) for path in group]
     for path in _telling(paths):
         _require(path, roots, f"{path}, which {folders[0]} leads to, lies")

@@ -109,6 +109,7 @@ COMMANDS = {
         "steering",
         "Do a run again, with all that was steered at the same steps, and follow it to its end.",
     ),
+    "update": Command("update", "Update a model in use with new images, and see what it forgot."),
     "soup": Command(
         "blends",
         "Average the best weights of runs that grew from the same start, and judge the average.",

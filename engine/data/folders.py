@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.data.decode import SUFFIXES
 from engine.data.found import (
+    LEAST_CLASSES,
     TEST_NAMES,
     TRAIN_NAMES,
     VAL_NAMES,
@@ -18,14 +19,21 @@ from engine.data.tables import is_table, read_table
 from engine.errors import DataError
 
 
-def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
+def find_images(
+    folder: Path, val_folder: Path | None = None, least_classes: int = LEAST_CLASSES
+) -> ImageFolder:
     """Returns the images of train/<class>/* and val/<class>/*, of <class>/*, or of a table.
 
     One folder too many around all of them is seen through, and test/ is validated on where there
     is no val/; both are told in the notes, as are pictures that are not used.
 
+    Args:
+        folder: the folder or table.
+        val_folder: of validation images, where they lie elsewhere.
+        least_classes: that there have to be; new images of a model may be of a single one.
+
     Raises:
-        DataError: there is no such folder, it has fewer than two classes, a class is empty, or
+        DataError: there is no such folder, it has too few classes, a class is empty, or
             validation has a class that training does not have.
     """
     try:
@@ -35,8 +43,8 @@ def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
                     f"{folder} is a table; give its validation pictures as rows with the split "
                     "val, not as a folder of their own."
                 )
-            return read_table(folder)
-        return _find(folder, val_folder)
+            return read_table(folder, least_classes)
+        return _find(folder, val_folder, least_classes)
     except (OSError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         where = getattr(error, "filename", None) or folder
@@ -45,7 +53,7 @@ def find_images(folder: Path, val_folder: Path | None = None) -> ImageFolder:
         ) from error
 
 
-def _find(folder: Path, val_folder: Path | None) -> ImageFolder:
+def _find(folder: Path, val_folder: Path | None, least_classes: int) -> ImageFolder:
     _require_folder(folder)
     notes: list[str] = []
     folder = _unwrapped(folder, notes)
@@ -61,7 +69,7 @@ def _find(folder: Path, val_folder: Path | None) -> ImageFolder:
         notes += _unused(folder, (train_root, val_root))
     left_out: list[LeftOut] = []
     by_class = _classes_of(train_root or folder, left_out)
-    _require_classes(by_class, train_root or folder)
+    _require_classes(by_class, train_root or folder, least_classes)
     val_by_class = _classes_of(val_root, left_out) if val_root else None
     if val_by_class is not None:
         _require_known(val_by_class, by_class, val_root)
@@ -161,12 +169,11 @@ def _pictures(folder: Path, left_out: list[LeftOut]) -> Iterable[Path]:
                 left_out.append(LeftOut(str(here / name), "not a picture, by its name"))
 
 
-def _require_classes(by_class: dict[str, tuple[Path, ...]], root: Path) -> None:
-    if len(by_class) < 2:
+def _require_classes(by_class: dict[str, tuple[Path, ...]], root: Path, least_classes: int) -> None:
+    if len(by_class) < least_classes:
         found = f"only the class {next(iter(by_class))!r}" if by_class else "no class folders"
-        raise DataError(
-            f"{root} has {found}; sort the images into at least two folders, one a class."
-        )
+        least = "folders" if least_classes == 1 else "at least two folders"
+        raise DataError(f"{root} has {found}; sort the images into {least}, one a class.")
     empty = sorted(name for name, files in by_class.items() if not files)
     if empty:
         raise DataError(

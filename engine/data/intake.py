@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.data.check import Progress, Verdict, check_pictures
 from engine.data.folders import find_images
-from engine.data.found import ImageFolder, LeftOut, listed_classes
+from engine.data.found import LEAST_CLASSES, ImageFolder, LeftOut, listed_classes
 from engine.data.remedies import apply_remedies, load_remedies
 from engine.data.splits import Split, fold_split, nested_share, stratified_split
 from engine.data.twins import twin_groups
@@ -40,19 +40,21 @@ class Intake:
         return (*self.found.notes, *_remedy_notes(self.num_remedies, self.num_unfit))
 
 
-def files_of(spec: DataSpec) -> ImageFolder:
+def files_of(spec: DataSpec, least_classes: int = LEAST_CLASSES) -> ImageFolder:
     """Returns the files that a spec names, before any of them is opened.
 
     Raises:
         DataError: the data cannot be used; see find_images.
     """
-    return find_images(Path(spec.folder), Path(spec.val_folder) if spec.val_folder else None)
+    val_folder = Path(spec.val_folder) if spec.val_folder else None
+    return find_images(Path(spec.folder), val_folder, least_classes)
 
 
 def take_in(
     spec: DataSpec,
     progress: Progress = lambda done, total: None,
     found: ImageFolder | None = None,
+    least_classes: int = LEAST_CLASSES,
 ) -> Intake:
     """Returns the files of a spec, each opened, with its corrections applied.
 
@@ -60,6 +62,7 @@ def take_in(
         spec: names the data.
         progress: called with the number of pictures opened so far and the number to open.
         found: the files, where they were looked for before.
+        least_classes: that there have to be.
 
     Raises:
         DataError: the data cannot be used; see find_images, load_remedies and apply_remedies.
@@ -67,7 +70,7 @@ def take_in(
     folder = Path(spec.folder)
     remedies = load_remedies(spec.remedies)
     if found is None:
-        found = find_images(folder, Path(spec.val_folder) if spec.val_folder else None)
+        found = files_of(spec, least_classes)
     files = [path for group in (*found.train, *(found.val or ())) for path in group]
     verdicts = check_pictures(folder, files, progress)
     remedied = apply_remedies(found, verdicts, folder, remedies)

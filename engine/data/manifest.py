@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.check import Progress, Verdict
-from engine.data.found import LeftOut
+from engine.data.found import LEAST_CLASSES, LeftOut
 from engine.data.intake import split_as, take_in
 from engine.errors import DataError
 from engine.spec import DataSpec
@@ -115,13 +115,17 @@ class Manifest:
         )
 
 
-def build_manifest(spec: DataSpec, progress: Progress = lambda done, total: None) -> Manifest:
+def build_manifest(
+    spec: DataSpec,
+    progress: Progress = lambda done, total: None,
+    least_classes: int = LEAST_CLASSES,
+) -> Manifest:
     """Returns the images of a spec, each opened and found good, split as the spec says.
 
     Raises:
         DataError: the data cannot be used; see take_in and split_as.
     """
-    intake = take_in(spec, progress)
+    intake = take_in(spec, progress, least_classes=least_classes)
     split, notes = split_as(spec, intake)
     classes = intake.found.classes
     return Manifest(

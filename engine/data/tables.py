@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.data.found import (
+    LEAST_CLASSES,
     TEST_NAMES,
     TRAIN_NAMES,
     VAL_NAMES,
@@ -38,16 +39,17 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
 
 
-def read_table(file: Path) -> ImageFolder:
+def read_table(file: Path, least_classes: int = LEAST_CLASSES) -> ImageFolder:
     """Returns the files that a table lists, by class, in the order of their paths.
 
     Args:
         file: its columns are `path`, relative to the table's folder or absolute, `label` and, where
             it has one, `split` with train, val or test.
+        least_classes: that there have to be.
 
     Raises:
         DataError: the file cannot be read, a column is missing, a split has another name, or there
-            are fewer than two classes.
+            are too few classes.
     """
     if file.exists() and not file.is_file():
         # Opening a pipe would wait for its other end.
@@ -72,7 +74,7 @@ def read_table(file: Path) -> ImageFolder:
     notes = [f"{num_repeated:,} rows are there twice; each counts once."] if num_repeated else []
     train, val = _parts(by_split, notes)
     classes = tuple(sorted(train))
-    _require_classes(file, classes, val)
+    _require_classes(file, classes, val, least_classes)
     return ImageFolder(
         classes=classes,
         train=tuple(_ordered(train[name], file) for name in classes),
@@ -82,10 +84,13 @@ def read_table(file: Path) -> ImageFolder:
     )
 
 
-def _require_classes(file: Path, classes: Sequence[str], val: Iterable[str]) -> None:
-    if len(classes) < 2:
+def _require_classes(
+    file: Path, classes: Sequence[str], val: Iterable[str], least_classes: int
+) -> None:
+    if len(classes) < least_classes:
         found = f"only the label {classes[0]!r}" if classes else "no label"
-        raise DataError(f"{file} has {found} in rows to train on; it takes at least two labels.")
+        least = "a label" if least_classes == 1 else "at least two labels"
+        raise DataError(f"{file} has {found} in rows to train on; it takes {least}.")
     if unknown := sorted(set(val) - set(classes)):
         raise DataError(
             f"{file} has the label {unknown[0]!r} in validation only; add training rows of it, or "

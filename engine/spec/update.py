@@ -50,7 +50,7 @@ class UpdateSpec(Part):
         "(lwf only): more of it counts small probabilities, too.",
         json_schema_extra=about("Temperature"),
     )
-    importance: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
+    importance: Annotated[float, Field(ge=0.0, le=100_000.0)] = Field(
         1.0,
         description="Pull of a weight of average importance to its old value (ewc only): half of "
         "it times the importance times the squared distance is added to the loss.",

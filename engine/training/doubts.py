@@ -30,7 +30,8 @@ from engine.training.disagreement import (
 )
 from engine.training.doubts_record import Doubts, Outlier, WrongLabel
 from engine.training.reporter import Preparation, Reporter
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.sources import FeatureSource
 
 

@@ -22,7 +22,8 @@ from engine.training.device import memory_errors
 from engine.training.plan import same_every_epoch
 from engine.training.predictions import Predictions, confusion_matrix
 from engine.training.reporter import Reporter
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.trainer import run_epochs
 
 

@@ -41,7 +41,8 @@ from engine.training.range_test import (
     written,
 )
 from engine.training.reporter import Reporter, StopTrainingError
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.sources import FeatureSource, Source
 
 WARM_STEPS = 30

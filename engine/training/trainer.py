@@ -43,8 +43,8 @@ from engine.training.session import (
     WEIGHTS_FILE,
     Outcome,
     Session,
-    set_up,
 )
+from engine.training.setting_up import set_up
 from engine.training.sources import Source
 from engine.training.speeds import TRAIN_FULL, Speed, record_speed
 from engine.training.state import StateKeeper, newest_state

@@ -43,7 +43,7 @@ def images_of_update(
         DataError: images cannot be used, are no longer there, or a name is close to one of the
             model's and nobody has said whether it is it.
     """
-    new = build_manifest(spec.data, progress)
+    new = build_manifest(spec.data, progress, least_classes=1)
     matching = match_classes(start.manifest.classes, new.classes, dict(spec.update.names))
     folder = batch_name(spec.data.folder)
     manifest = updated(start.manifest, start.batch, new, folder, matching)

@@ -82,7 +82,7 @@ def matching_of(base: Base, data: DataSpec, answers: Mapping[str, str]) -> Match
     Raises:
         DataError: the images cannot be used, or an answer names a class that is not there.
     """
-    return match_classes(base.classes, files_of(data).classes, answers)
+    return match_classes(base.classes, files_of(data, least_classes=1).classes, answers)
 
 
 def update_spec(

@@ -13,7 +13,7 @@ from engine.models.catalogue import backbone_record
 from engine.runs.store import Store
 from engine.strategies import STRATEGIES
 from engine.training.optimiser_names import OPTIMISERS
-from engine.training.session import set_up
+from engine.training.setting_up import set_up
 from engine.training.speeds import FORWARD, TRAIN_FULL, Speed, record_speed
 from tests.conftest import Recorder
 from tests.dashboard.made import add_run, finish

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.events import Value
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.trainer import Outcome, train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

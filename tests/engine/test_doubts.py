@@ -19,7 +19,7 @@ from engine.training.disagreement import LEAST_IN_CLASS, NUM_FOLDS, NUM_ROUNDS
 from engine.training.doubts import find_doubts, frozen_spec
 from engine.training.doubts_record import Doubts, doubt_findings
 from engine.training.reporter import StopTrainingError
-from engine.training.session import set_up
+from engine.training.setting_up import set_up
 from tests.conftest import CLIPART, Recorder
 
 BACKBONE = "efficientnet_lite0"

@@ -16,7 +16,8 @@ from engine.errors import DataError
 from engine.models.backbone import Backbone
 from engine.spec import RunSpec
 from engine.training.feeding import Feed
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.trainer import run_epochs, train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

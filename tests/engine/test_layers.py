@@ -20,7 +20,8 @@ from engine.training.gradients import gradient_norms
 from engine.training.layers import Layers
 from engine.training.memory import Judging
 from engine.training.representation import Watch, find_taps, pooled
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.similarity import Kernel, linear_cka
 from engine.training.trainer import run_epochs
 from tests.conftest import Recorder

@@ -18,7 +18,8 @@ from engine.training import lr_finder
 from engine.training.lr_finder import WARM_STEPS, Limits, find_both, find_for_spec, find_rates
 from engine.training.range_test import Group, RangeTest
 from engine.training.reporter import StopTrainingError
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.trainer import run_epochs
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

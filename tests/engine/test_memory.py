@@ -28,7 +28,8 @@ from engine.runs.store import Store
 from engine.training import features, state
 from engine.training.device import memory_errors
 from engine.training.memory import Judging, Undo, in_parts, is_shortage, learning_note
-from engine.training.session import CHECKPOINT_FILE, set_up
+from engine.training.session import CHECKPOINT_FILE
+from engine.training.setting_up import set_up
 from engine.training.trainer import train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

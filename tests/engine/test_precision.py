@@ -12,7 +12,7 @@ from engine.errors import TrainingError
 from engine.models.classifier import Classifier
 from engine.training.checkpoint import load_checkpoint
 from engine.training.precision import Precision, mixed_dtype
-from engine.training.session import set_up
+from engine.training.setting_up import set_up
 from engine.training.trainer import CHECKPOINT_FILE, train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

@@ -16,7 +16,8 @@ from engine.runs.replay import recorded_acts
 from engine.training import loop, state, trainer
 from engine.training.feeding import Feed
 from engine.training.metrics import EpochMetrics
-from engine.training.session import CHECKPOINT_FILE, Session, set_up
+from engine.training.session import CHECKPOINT_FILE, Session
+from engine.training.setting_up import set_up
 from engine.training.state import newest_state, state_files
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

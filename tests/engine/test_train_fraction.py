@@ -13,7 +13,8 @@ from engine.data.splits import nested_share
 from engine.errors import SpecError
 from engine.runs.foreign_manifest import read_images
 from engine.spec import DataSpec, RunSpec
-from engine.training.session import Session, set_up
+from engine.training.session import Session
+from engine.training.setting_up import set_up
 from engine.training.trainer import run_epochs
 from tests.conftest import CLIPART, Recorder
 from tests.engine.specs import tiny_spec
