@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.data.intake import files_of
 from engine.data.found import ImageFolder
+from engine.data.intake import files_of
 from engine.errors import DataError, WeightsError
 from engine.home import thaw_home
 from engine.models.weights_files import SETTING as WEIGHTS_VARIABLE

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from dashboard.palette import COLD, WARM
 from dashboard.runs import colour_of
-from engine.insight.update_ways import UpdateWay
+from engine.insight.update_methods import MethodResult
 
 
-def way_colours(ways: Sequence[UpdateWay]) -> list[str]:
+def way_colours(ways: Sequence[MethodResult]) -> list[str]:
     """Returns a colour a way: its first run's, or where another has it, one that is free.
 
     Runs share colours when there are many, which is no matter in a list of them; points on a chart

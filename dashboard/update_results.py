@@ -1,6 +1,6 @@
 """What updates of a model kept, gained and forgot: for the Update page and for Compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -13,7 +13,8 @@ from dashboard.update_images import changed_section, choose_update, confused_sec
 from dashboard.update_table import update_table
 from dashboard.words import names_of
 from engine.errors import DataError, RunNotFoundError
-from engine.insight.update_ways import UpdateWay, judged_alike, update_ways
+from engine.insight.update_methods import MethodResult, method_results
+from engine.insight.update_ways import by_model, estimated, judged_alike, short_names
 from engine.insight.updates import Update, is_update, update_of
 from engine.runs.store import Run
 from engine.update.judging import NEW, OLD
@@ -56,7 +57,7 @@ def update_results(runs: Sequence[Run], page: str = "update") -> None:
             "against each other; choose updates of one model with one folder of new images.",
             icon=":material/balance:",
         )
-    ways = update_ways(found)
+    ways = method_results(found)
     update_table(page, ways)
     _old_against_new(page, ways)
     _epoch_by_epoch(page, ways)
@@ -67,27 +68,37 @@ def update_results(runs: Sequence[Run], page: str = "update") -> None:
 
 
 def _of_one_model(page: str, runs: Sequence[Run]) -> list[Run]:
-    starts = list(dict.fromkeys(run.spec.update.start for run in runs))
-    start = starts[0]
-    if len(starts) > 1:
-        start = st.selectbox(
+    """Returns the updates of one model, which a person chooses where there are several."""
+    starts = dict.fromkeys(run.spec.update.start for run in runs)
+    known = {start: run for start in starts if (run := _run_of(start)) is not None}
+    groups = by_model(runs, known)
+    names = [_model_name(group, known) for group in groups]
+    place = 0
+    if len(groups) > 1:
+        place = st.selectbox(
             "Updates of",
-            starts,
-            format_func=model_name,
+            range(len(groups)),
+            format_func=lambda at: names[at],
             key=f"{page}.updates.start",
             help="These runs update several models; only updates of one can be held against each "
             "other.",
         )
-    st.caption(f"Updates of **{plain(model_name(start))}**.")
-    return [run for run in runs if run.spec.update.start == start]
+    st.caption(f"Updates of **{plain(names[place])}**.")
+    return groups[place]
 
 
-def model_name(start: str) -> str:
-    """Returns what a person reads of the model that an update starts from: a run's, or a file."""
+def _run_of(start: str) -> Run | None:
     try:
-        return label_of(store().run(start))
+        return store().run(start)
     except RunNotFoundError:
-        return start
+        return None
+
+
+def _model_name(group: Sequence[Run], known: Mapping[str, Run]) -> str:
+    """Returns what a person reads of the model that is updated: its run's name, or a file."""
+    starts = list(dict.fromkeys(run.spec.update.start for run in group))
+    name = label_of(known[starts[0]]) if starts[0] in known else starts[0]
+    return f"{name} and {len(starts) - 1} more of its seeds" if len(starts) > 1 else name
 
 
 def _judged(runs: Sequence[Run]) -> list[Update]:
@@ -118,9 +129,9 @@ def _ended(status: str) -> str:
     return status if status == "failed" else f"was {status}"
 
 
-def _old_against_new(page: str, ways: Sequence[UpdateWay]) -> None:
-    before = ways[0].updates[0].before
-    if before.old.accuracy is None or before.new.accuracy is None:
+def _old_against_new(page: str, ways: Sequence[MethodResult]) -> None:
+    first = ways[0]
+    if first.before_old is None or first.before_new is None:
         return
     st.subheader("Old against new", anchor=False)
     st.caption(
@@ -132,60 +143,61 @@ def _old_against_new(page: str, ways: Sequence[UpdateWay]) -> None:
             else ""
         )
     )
-    coloured = zip(ways, way_colours(ways), strict=True)
-    standings = [one for way, colour in coloured if (one := _standing(way, colour)) is not None]
+    named = zip(ways, short_names(ways), way_colours(ways), strict=True)
+    standings = [one for told in named if (one := _standing(*told)) is not None]
     runs = [one.run for way in ways for one in way.updates]
     show_chart(
-        old_new_figure(standings, (before.new.accuracy, before.old.accuracy)),
+        old_new_figure(standings, (first.before_new.mean, first.before_old.mean)),
         key=f"{page}.updates.standing",
         name=f"old against new accuracy {names_of(runs)}",
         alt="Accuracy on old images against accuracy on new ones, a point a method",
     )
 
 
-def _standing(way: UpdateWay, colour: str) -> Standing | None:
-    if way.old is None or way.new is None:
+def _standing(way: MethodResult, name: str, colour: str) -> Standing | None:
+    old, new = estimated(way, is_new=False), estimated(way, is_new=True)
+    if old is None or new is None:
         return None
     runs = [(one.after.new.accuracy or 0.0, one.after.old.accuracy or 0.0) for one in way.updates]
-    return Standing(way.short, way.label, colour, tuple(runs), way.new, way.old)
+    return Standing(name, way.label, colour, tuple(runs), new, old)
 
 
-def _epoch_by_epoch(page: str, ways: Sequence[UpdateWay]) -> None:
+def _epoch_by_epoch(page: str, ways: Sequence[MethodResult]) -> None:
     st.subheader("Epoch by epoch", anchor=False)
     st.caption(
         "Epoch 0 is the model before the update; on old images the dashed line is its level. A "
         "diamond is the blend that wise_ft kept."
     )
-    before = ways[0].updates[0].before
-    parts = (
-        (OLD, "old images", before.old.accuracy),
-        (NEW, "new images", before.new.accuracy),
-    )
+    first = ways[0]
+    parts = ((OLD, "old images", first.before_old), (NEW, "new images", first.before_new))
     for (metric, what, level), column in zip(parts, st.columns(2), strict=True):
         lines = [
             line
-            for way, colour in zip(ways, way_colours(ways), strict=True)
+            for way, name, colour in zip(ways, short_names(ways), way_colours(ways), strict=True)
             for one in way.updates
-            if (line := _line(way.short, colour, one, metric, level)) is not None
+            if (line := _line(name, colour, one, metric)) is not None
         ]
         with column:
             st.markdown(f"**{what.capitalize()}**")
             if not lines:
                 st.caption(f"None of the validation images are {what}.")
                 continue
+            # The level of new images before is where their lines begin, and nothing to keep.
+            dashed = level.mean if level and metric == OLD else None
             show_chart(
-                epochs_figure(lines, level if metric == OLD else None, f"share of {what} right"),
+                epochs_figure(lines, dashed, f"share of {what} right"),
                 key=f"{page}.updates.epochs.{metric}",
                 name=f"accuracy on {what} {names_of([one.run for w in ways for one in w.updates])}",
             )
 
 
-def _line(name: str, colour: str, one: Update, metric: str, before: float | None) -> Epochs | None:
+def _line(name: str, colour: str, one: Update, metric: str) -> Epochs | None:
     events = [event for event in store().epochs(one.run.id) if metric in event.values]
     if not events:
         return None
     points = [(event.epoch, float(event.values[metric] or 0.0)) for event in events]
-    if before is not None:
+    share = one.before.old if metric == OLD else one.before.new
+    if (before := share.accuracy) is not None:
         points.insert(0, (0, before))
     blend = one.run.summary.get("blend") or {}
     return Epochs(name, colour, tuple(points), blend.get(metric))

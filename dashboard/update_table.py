@@ -9,7 +9,8 @@ from dashboard.runs import plain
 from dashboard.show import csv_button
 from dashboard.update_colours import way_colours
 from dashboard.words import duration, names_of, percent
-from engine.insight.update_ways import Spread, UpdateWay
+from engine.insight.update_methods import MethodResult, Spread
+from engine.insight.update_ways import is_going_on, short_names
 
 HELP = (
     "*Old* images are the validation images of all that the model learnt from before, *new* ones "
@@ -19,7 +20,7 @@ HELP = (
 )
 
 
-def update_table(page: str, ways: Sequence[UpdateWay]) -> None:
+def update_table(page: str, ways: Sequence[MethodResult]) -> None:
     """Shows what each way of updating came to, with its numbers to download.
 
     Args:
@@ -31,19 +32,19 @@ def update_table(page: str, ways: Sequence[UpdateWay]) -> None:
     rows = [
         {
             "": "●",
-            "method": way.short + (" (so far)" if way.is_going_on else ""),
-            "old images": f"{_percent(way, 'old_before')} → {_percent(way, 'old')}",
-            "forgotten": _told(way.numbers["forgotten"], _points),
-            "new images": f"{_percent(way, 'new_before')} → {_percent(way, 'new')}",
-            "all": _percent(way, "all"),
-            "broken": _told(way.numbers["broken"], _count),
-            "mended": _told(way.numbers["mended"], _count),
-            "time": _told(way.numbers["seconds"], duration),
+            "method": name + (" (so far)" if is_going_on(way) else ""),
+            "old images": f"{_percent(way.before_old)} → {_percent(way.old)}",
+            "forgotten": _told(way.forgotten, _points),
+            "new images": f"{_percent(way.before_new)} → {_percent(way.new)}",
+            "all": _percent(way.all),
+            "broken": _told(way.broken, _count),
+            "mended": _told(way.mended, _count),
+            "time": _told(way.seconds, duration),
             "old ones seen again": _seen_again(way),
             "runs": " ".join(one.run.id[:4] for one in way.updates),
             "in words": way.label,
         }
-        for way in ways
+        for way, name in zip(ways, short_names(ways), strict=True)
     ]
     dots = [f"color: {colour}; font-weight: 700" for colour in way_colours(ways)]
     styled = pd.DataFrame(rows).style.apply(lambda _: dots, subset=[""])
@@ -58,19 +59,23 @@ def update_table(page: str, ways: Sequence[UpdateWay]) -> None:
     csv_button(lambda: updates_frame(ways), f"{page}.updates.csv", f"updates {names_of(runs)}")
 
 
-def in_words(ways: Sequence[UpdateWay]) -> str:
+def in_words(ways: Sequence[MethodResult]) -> str:
     """Returns in a few sentences who does best on all images, and who forgot most."""
-    first = ways[0].updates[0]
-    before = first.before
-    told = [f"{percent(before.old.accuracy)} of {before.old.num} old images"] * bool(before.old.num)
-    told += [f"{percent(before.new.accuracy)} of {before.new.num} new ones"] * bool(before.new.num)
+    first, before = ways[0], ways[0].updates[0].before
+    shares = (
+        (first.before_old, before.old, "old images"),
+        (first.before_new, before.new, "new ones"),
+    )
+    told = [
+        f"{_percent(spread)} of {share.num} {what}" for spread, share, what in shares if share.num
+    ]
     sentences = [f"Before, the model told {' and '.join(told)} right."]
-    if best := _most(ways, "all"):
+    if best := _most([(way, way.all) for way in ways]):
         way, spread = best
         sentences.append(
             f"On all images **{plain(way.label)}** is right most often: {percent(spread.mean)}."
         )
-    if worst := _most(ways, "forgotten"):
+    if worst := _most([(way, way.forgotten) for way in ways]):
         way, spread = worst
         sentences.append(
             f"**{plain(way.label)}** forgot most: {_points(spread.mean)} points of accuracy on old "
@@ -81,12 +86,14 @@ def in_words(ways: Sequence[UpdateWay]) -> str:
     return " ".join(sentences)
 
 
-def _most(ways: Sequence[UpdateWay], name: str) -> tuple[UpdateWay, Spread] | None:
-    known = [(way, spread) for way in ways if (spread := way.numbers[name]) is not None]
+def _most(
+    told: Sequence[tuple[MethodResult, Spread | None]],
+) -> tuple[MethodResult, Spread] | None:
+    known = [(way, spread) for way, spread in told if spread is not None]
     return max(known, key=lambda one: one[1].mean, default=None)
 
 
-def _caption(ways: Sequence[UpdateWay]) -> str:
+def _caption(ways: Sequence[MethodResult]) -> str:
     before = ways[0].updates[0].before
     each = [
         f"each {kind} image is {100 / share.num:.1f} points"
@@ -115,17 +122,16 @@ def _plus_minus(mean: str, more: str) -> str:
     return f"{mean.removesuffix(' %')}{more} %" if mean.endswith(" %") else mean + more
 
 
-def _percent(way: UpdateWay, name: str) -> str:
-    spread = way.numbers[name]
-    if name.endswith("_before") and spread is not None:
+def _percent(spread: Spread | None) -> str:
+    """Returns a share; where all seeds have the same, as they have before an update, once."""
+    if spread is not None and spread.deviation == 0.0:
         return percent(spread.mean)
     return _told(spread, percent)
 
 
-def _seen_again(way: UpdateWay) -> str:
+def _seen_again(way: MethodResult) -> str:
     """Returns how many old images it learns from again, which is the same for all seeds."""
-    spread = way.numbers["seen_again"]
-    return "–" if spread is None else _count(spread.mean)
+    return "–" if way.seen_again is None else _count(way.seen_again.mean)
 
 
 def _points(fraction: float) -> str:
@@ -136,7 +142,7 @@ def _count(number: float) -> str:
     return f"{number:.0f}" if number == round(number) else f"{number:.1f}"
 
 
-def updates_frame(ways: Sequence[UpdateWay]) -> pd.DataFrame:
+def updates_frame(ways: Sequence[MethodResult]) -> pd.DataFrame:
     """Returns what each run came to as plain numbers, a row a run."""
     return pd.DataFrame(
         [
@@ -146,10 +152,10 @@ def updates_frame(ways: Sequence[UpdateWay]) -> pd.DataFrame:
                 "run": one.run.id,
                 "status": one.run.status,
                 "seed": one.run.spec.seed,
-                "old_before": one.before.old.accuracy,
+                "before_old": one.before.old.accuracy,
                 "old": one.after.old.accuracy,
                 "forgotten": one.forgotten,
-                "new_before": one.before.new.accuracy,
+                "before_new": one.before.new.accuracy,
                 "new": one.after.new.accuracy,
                 "all": one.after.all.accuracy,
                 "num_old": one.after.old.num,
