@@ -22,8 +22,8 @@ BEGINS: dict[str, Value] = {
 }
 DRAWN = """() => {
     const plot = document.querySelector('.thaw-plot[data-chart="update"]');
-    plot.dispatchEvent(new Event("pointerenter"));
-    return Object.fromEntries((plot.data || []).map((trace) => [
+    plot?.dispatchEvent(new Event("pointerenter"));
+    return Object.fromEntries((plot?.data || []).map((trace) => [
         trace.name.split(", ").at(-1),
         { x: [...trace.x], y: [...trace.y], dash: trace.line.dash },
     ]));
