@@ -135,6 +135,12 @@ def interpolation_section(page: str, runs: Sequence[Run]) -> None:
         "(WiSE-FT, Wortsman et al. 2022). What such blends are best known for, accuracy on "
         "pictures unlike those of the training, is not measured here."
     )
+    if any(curve.old for _, curve in shown):
+        st.caption(
+            "In an update, *before* has the old weights, and in the head rows of new classes that "
+            "have learnt nothing yet: where it names these, it is less right than the old model "
+            "was (dashed line: that one on old images)."
+        )
     for run, curve in shown:
         _between(page, run, curve)
 
@@ -153,7 +159,8 @@ def _between(page: str, run: Run, curve: InterpolationCurve) -> None:
         persist_state="session",
     )
     alpha, accuracy = curve.nearest(float(picked))
-    figure = interpolation_figure(curve, alpha, colour_of(run))
+    before = run.summary.get("old_accuracy_before") if curve.old else None
+    figure = interpolation_figure(curve, alpha, colour_of(run), before)
     show_chart(
         figure,
         key=f"{page}.between.{run.id}",
@@ -162,6 +169,8 @@ def _between(page: str, run: Run, curve: InterpolationCurve) -> None:
     )
     num_val = run.summary.get("val_images")
     st.markdown(_in_words(curve, alpha, accuracy, num_val))
+    if told := _parts_in_words(curve, alpha, before):
+        st.markdown(told)
     st.caption(_caution(num_val))
     _keep(page, run, curve, alpha)
 
@@ -180,6 +189,16 @@ def _in_words(curve: InterpolationCurve, alpha: float, accuracy: float, num_val:
         f"Validation pictures right at **{_at(alpha)}**: **{right(accuracy)}**. "
         f"Before fine-tuning ({_at(0)}): {right(before)}. After it ({_at(1)}): {right(after)}."
     )
+
+
+def _parts_in_words(curve: InterpolationCurve, alpha: float, before: float | None) -> str:
+    """Says of an update how a blend does on old and on new images; of other runs nothing."""
+    old, new = curve.old_and_new(alpha)
+    told = [f"old images **{percent(old)}**"] if old is not None else []
+    if told and before is not None:
+        told[0] += f" (the model before the update: {percent(before)})"
+    told += [f"new images **{percent(new)}**"] if new is not None else []
+    return f"Of them, {', '.join(told)}." if told else ""
 
 
 def _caution(num_val: int | None) -> str:

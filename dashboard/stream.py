@@ -68,6 +68,7 @@ def card(run: Run) -> dict[str, Any]:
         "strategy": STRATEGIES[spec.strategy.name].label,
         "epochs": spec.training.epochs,
         "group": run.group_id,
+        "updates": bool(spec.update.start),
         "status": run.status,
         "stages": [[stage.name, stage.label, stage.num_parameters] for stage in backbone.stages],
         "head": [fixed, with_one_class - fixed],

@@ -14,14 +14,20 @@ from engine.training.plan import rate_plan
 
 
 def pretend_run(
-    store: Store, name: str = "Frozen", epochs: int = 10, steps: int = 20, strategy: str = "frozen"
+    store: Store,
+    name: str = "Frozen",
+    epochs: int = 10,
+    steps: int = 20,
+    strategy: str = "frozen",
+    updates: str = "",
 ) -> Run:
-    """Returns a running run that this very process claims to train."""
+    """Returns a running run that this very process claims to train; `updates` is another's id."""
     spec = RunSpec.parse(
         {
             "data": {"folder": "/nowhere"},
             "training": {"epochs": epochs},
             "strategy": {"name": strategy},
+            "update": {"start": updates},
         }
     )
     [run] = store.add_runs([(name, spec)])

@@ -29,6 +29,7 @@ from dashboard.runs import (
 from dashboard.shift_section import shift_section
 from dashboard.show import csv_button
 from dashboard.steered import steered_section
+from dashboard.update_results import update_results
 from dashboard.verdict_section import estimates_section, verdict_section
 from dashboard.words import names_of
 from engine.insight.compare import RunReport, compare_settings, fairness_warnings, report
@@ -95,6 +96,10 @@ def _images(reports: list[RunReport]) -> None:
 
 def _shift(reports: list[RunReport]) -> None:
     shift_section(PAGE, reports)
+
+
+def _updates(reports: list[RunReport]) -> None:
+    update_results([one.run for one in reports], PAGE)
 
 
 def _embedding(reports: list[RunReport]) -> None:
@@ -223,6 +228,7 @@ VIEWS: dict[str, Callable[[list[RunReport]], None]] = {
     "Images": _images,
     "Classes": _classes,
     "Shift": _shift,
+    "Updates": _updates,
     "Embedding": _embedding,
     "Layers": _layers,
     "Weights": _weights,

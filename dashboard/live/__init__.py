@@ -14,7 +14,7 @@ from engine.spec import Act
 _FOLDER = Path(__file__).parent
 # In the order in which they are put together.
 STYLES = ("live.css", "stages.css")
-SCRIPTS = ("plotly.js", "stages.js", "series.js", "legend.js", "live.js")
+SCRIPTS = ("plotly.js", "stages.js", "update.js", "series.js", "legend.js", "live.js")
 _HEARD = "live.heard"
 # Opened pages of one session that are remembered: each visit to the Live page is a new one.
 _PAGES_KEPT = 20

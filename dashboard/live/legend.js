@@ -6,6 +6,10 @@ const KINDS = {
   train: "training",
   head: "head",
   backbone: "backbone",
+  old: "old images",
+  new: "new images",
+  all: "all images",
+  before: "before the update",
   "planned head": "planned",
   "planned backbone": "planned",
 };

@@ -1,9 +1,9 @@
-// The live view of runs: cards and four charts, fed by the event stream /thaw/events.
+// The live view of runs: cards and charts, fed by the event stream /thaw/events.
 //
 // Events carry a `seq` without gaps per run; what was seen is remembered, so that a stream that
 // breaks and comes back continues where it stopped. Text from people is only ever set as text.
-// Plotly and texts are in plotly.js, the stage bars on the cards, the points of a line and the legend
-// in stages.js, series.js and legend.js, which are put before this file.
+// Plotly and texts are in plotly.js, the stage bars on the cards, what an update tells, the points of a
+// line and the legend in stages.js, update.js, series.js and legend.js, which are put before this file.
 
 const STREAM_URL = "/thaw/events";
 const DRAW_EVERY_MS = 100;
@@ -35,9 +35,12 @@ const RESUMABLE = new Set(["paused", "stopped", "interrupted", "failed"]);
 const CHARTS = [
   { key: "loss", title: "Loss", hint: "thick: validation, thin: training", y: "cross-entropy" },
   { key: "accuracy", title: "Accuracy", hint: "thick: validation, dotted: training", y: "share of images right", format: ".0%" },
+  { key: "update", onlyUpdates: true, title: "Old and new images", hint: "solid: old, dotted: new, thin: all, dashed: old before the update", y: "share of images right", format: ".0%" },
   { key: "lr", title: "Learning rate", hint: "solid: head, dashed: backbone, dotted: as planned", y: "learning rate per step", exponent: true },
   { key: "speed", title: "Throughput", hint: "training images; features that are computed once go by fast", y: "images per second (log)", log: true },
 ];
+
+const DASHES = { accuracy: { train: "dot" }, lr: { backbone: "dash" }, update: { new: "dot" } };
 
 const instances = new WeakMap();
 function percent(fraction) {
@@ -85,6 +88,7 @@ class RunView {
     this.acts = [];
     this.stopAskedAt = -Infinity;
     this.stageBar = new StageBar(card, onAct);
+    this.update = new UpdateTold();
     this.build(onStop, onPause, onResume);
   }
 
@@ -158,6 +162,7 @@ class RunView {
         : `frozen stages computed once in ${took}`;
       return [];
     }
+    if (event.kind === "progress" && values.task === "update") return this.update.begin(values);
     const note = event.kind === "progress" && (values.state_note || values.memory_note);
     if (note) {
       this.notes.push(note);
@@ -225,6 +230,7 @@ class RunView {
       ["loss", "val", event.epoch, values["val/loss"]],
       ["accuracy", "train", event.epoch, values["train/accuracy"]],
       ["accuracy", "val", event.epoch, values["val/accuracy"]],
+      ...this.update.takeEpoch(event),
     ];
   }
 
@@ -262,6 +268,7 @@ class RunView {
     setText(this.line, this.describe());
     const best = this.best === null ? [] : [`best ${percent(this.best)} in epoch ${this.bestEpoch}`];
     if (this.kept) best.push(this.kept);
+    best.push(...this.update.sentences());
     setText(this.bestText, best.join(" · "));
     setText(this.actLine, this.acts.at(-1) ?? "");
     this.actLine.hidden = !this.acts.length;
@@ -322,6 +329,8 @@ class Chart {
     this.tail.setAttribute("aria-hidden", "true");
     frame.append(this.div, this.tail);
     box.append(element("h4", "thaw-title", plan.title), element("p", "thaw-key", plan.hint), frame);
+    box.hidden = plan.onlyUpdates === true;
+    this.box = box;
     parent.append(box);
     this.div.addEventListener("pointerenter", () => {
       this.hovered = true;
@@ -421,20 +430,35 @@ class Chart {
     if (!this.fits(x, y)) this.misfit = true;
   }
 
+  // Shows a chart that is not always needed, or hides it; Plotly did not see its size while hidden.
+  show(needed) {
+    if (this.plan.onlyUpdates !== true || this.box.hidden !== needed) return;
+    this.box.hidden = !needed;
+    if (needed) plotly().Plots.resize(this.div);
+  }
+
   isOfEpochs(name) {
-    return name === "val" || this.plan.key === "accuracy";
+    return name === "val" || this.plan.key === "accuracy" || this.plan.key === "update";
   }
 
   // Keeps the rates that a run is to have, as [name, x, y]; null in y breaks the line.
   addPlan(run, lines) {
     for (const [name, x, y] of lines) {
       if (y.every((value) => value === null)) continue;
-      this.plans.push({ key: `${run.id}/planned ${name}`, run, name, x, y });
+      this.plans.push({ name: `planned ${name}`, run, dash: "dot", x, y });
       this.legend.add(run, `planned ${name}`, this.plan.key);
       const known = y.filter((value) => value !== null);
       this.least = Math.min(this.least, ...known);
       this.most = Math.max(this.most, ...known);
     }
+    this.end = Math.max(this.end || 1, run.epochs);
+    this.epochs = this.end;
+  }
+
+  // Draws a dashed line at a value that a run had before its first step.
+  addLevel(run, name, y) {
+    this.plans.push({ name, run, dash: "dash", x: [0, run.epochs], y: [y, y] });
+    this.legend.add(run, name, this.plan.key);
     this.end = Math.max(this.end || 1, run.epochs);
     this.epochs = this.end;
   }
@@ -464,8 +488,8 @@ class Chart {
   }
 
   style(run, name) {
-    const quiet = name === "train" && this.plan.key !== "speed";
-    const dash = { accuracy: { train: "dot" }, lr: { backbone: "dash" } }[this.plan.key]?.[name];
+    const quiet = (name === "train" && this.plan.key !== "speed") || name === "all";
+    const dash = DASHES[this.plan.key]?.[name];
     return {
       name: `${letters(run.label)}, ${name}`,
       mode: this.isOfEpochs(name) ? "lines+markers" : "lines",
@@ -531,12 +555,12 @@ class Chart {
 
   // Returns what was planned as traces; they come before a run's first point, and lie behind it.
   takePlans() {
-    return this.plans.splice(0).map(({ key, run, name, x, y }) => {
-      this.place(key, run, `planned ${name}`);
+    return this.plans.splice(0).map(({ run, name, dash, x, y }) => {
+      this.place(`${run.id}/${name}`, run, name);
       return {
-        name: `${letters(run.label)}, planned ${name}`,
+        name: `${letters(run.label)}, ${name}`,
         mode: "lines",
-        line: { color: run.colour, width: 1.2, dash: "dot" },
+        line: { color: run.colour, width: dash === "dot" ? 1.2 : 1.8, dash },
         opacity: 0.75,
         connectgaps: false,
         x,
@@ -760,7 +784,10 @@ class Live {
   // Takes runs off the page that are no longer asked for.
   leaveOut(wanted) {
     if ([...this.runs.keys()].every((id) => wanted.has(id))) return;
-    for (const chart of Object.values(this.charts)) chart.clear();
+    for (const chart of Object.values(this.charts)) {
+      chart.clear();
+      chart.show(false);
+    }
     this.cards.replaceChildren();
     this.legend.clear();
     this.runs.clear();
@@ -813,6 +840,7 @@ class Live {
         (act) => this.ask(run, act),
       );
       this.runs.set(card.id, run);
+      if (card.updates) this.charts.update.show(true);
       // Before it is seen, else its buttons would move from under the pointer a moment later.
       run.render();
       this.cards.append(run.root);
@@ -829,6 +857,8 @@ class Live {
         return;
       }
       for (const [chart, name, x, y] of run.take(event)) this.charts[chart].add(run, name, x, y);
+      const level = run.update.takeLevel();
+      if (level !== null) this.charts.update.addLevel(run, "before", level);
       if (event.kind === "act") this.markAct(run, event);
       if (event.values.planned_rates) this.addPlan(run, JSON.parse(event.values.planned_rates));
       if (event.kind === "status" && !ACTIVE.has(run.status)) this.finish();

@@ -62,6 +62,11 @@ class MethodResult:
         return Spread.of([one.before.old.accuracy for one in self.updates])
 
     @cached_property
+    def before_new(self) -> Spread | None:
+        """Accuracy (fraction) on new images before."""
+        return Spread.of([one.before.new.accuracy for one in self.updates])
+
+    @cached_property
     def old(self) -> Spread | None:
         """Accuracy (fraction) on old images after."""
         return Spread.of([one.after.old.accuracy for one in self.updates])
@@ -82,13 +87,31 @@ class MethodResult:
         return Spread.of([one.forgotten for one in self.updates])
 
     @cached_property
+    def broken(self) -> Spread | None:
+        """Number of old images that were told right, and are not any more."""
+        return Spread.of([len(one.broken_N) for one in self.updates])
+
+    @cached_property
+    def mended(self) -> Spread | None:
+        """Number of old images that were told wrong, and are told right now."""
+        return Spread.of([len(one.mended_N) for one in self.updates])
+
+    @cached_property
+    def seen_again(self) -> Spread | None:
+        """Number of old training images that are learnt from once more."""
+        return Spread.of([one.run.summary.get("old_images_seen_again") for one in self.updates])
+
+    @cached_property
     def seconds(self) -> Spread | None:
         """Time that a run took, in seconds."""
         return Spread.of([one.run.summary.get("seconds") for one in self.updates])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain data, accuracies as fractions."""
-        figures = ("before_old", "old", "new", "all", "forgotten", "seconds")
+        figures = (
+            *("before_old", "before_new", "old", "new", "all", "forgotten"),
+            *("broken", "mended", "seen_again", "seconds"),
+        )
         spreads = {name: getattr(self, name) for name in figures}
         return {
             "label": self.label,

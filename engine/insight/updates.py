@@ -95,7 +95,7 @@ class Update:
         if new_classes is not None:
             return len(self.manifest.classes) - int(new_classes)
         known = self.predicted_before.probabilities_NK.max(axis=0) > 0
-        return int(np.flatnonzero(known).max()) + 1
+        return int(np.flatnonzero(known).max(initial=-1)) + 1
 
     @property
     def after(self) -> Judged:
@@ -181,9 +181,14 @@ def update_of(run: Run, folder: Path | None = None) -> Update | None:
         return None
     manifest = Manifest.from_file(folder / MANIFEST_FILE)
     counts = {len(manifest.val), len(after.labels_N), len(before.labels_N)}
-    if not manifest.batches or len(counts) > 1:
+    found = Update(run, manifest, after, before)
+    if (
+        not manifest.batches
+        or len(counts) > 1
+        or not 0 < found.num_old_classes <= len(manifest.classes)
+    ):
         raise DataError(
             f"What {run.name} ({run.id}) kept of its images does not go together; update the model "
             "anew."
         )
-    return Update(run, manifest, after, before)
+    return found

@@ -54,9 +54,14 @@ class _StateHeader(_Open):
     digest: str
 
 
+_Points = Annotated[list[tuple[float, float]], Field(max_length=10_000)]
+
+
 class _Curve(_Open):
-    curve: Annotated[list[tuple[float, float]], Field(max_length=10_000)]
+    curve: _Points
     alpha: float
+    old: _Points = []
+    new: _Points = []
 
 
 class _Weights(_Open):
@@ -141,7 +146,7 @@ def _check_blend(file: Path, known: Known) -> None:
 
 def _check_predictions(file: Path, known: Known) -> None:
     if known.images is None:
-        raise ValueError("predictions.npz comes without manifest.json")
+        raise ValueError(f"{file.name} comes without manifest.json")
     check_predictions(file, known.images)
 
 

@@ -12,6 +12,8 @@ EPOCH_NUMBERS = (
     *("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1", "lr/head"),
     *("seconds", "elapsed_seconds", "images_per_second", "peak_memory_mib"),
 )
+# Of an update, where it has images of the kind.
+UPDATE_NUMBERS = ("val/old_accuracy", "val/new_accuracy")
 STEP_NUMBERS = ("train/loss", "train/accuracy", "images_per_second")
 
 
@@ -37,6 +39,7 @@ def _check_event(event: EventLine) -> None:
     values = event.values
     if event.kind == "epoch":
         _require_numbers(values, EPOCH_NUMBERS)
+        _require_numbers(values, tuple(name for name in UPDATE_NUMBERS if name in values))
     elif event.kind == "step":
         _require_numbers(values, STEP_NUMBERS)
     elif event.kind == "phase":

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 # What stands between brackets and commas takes the more memory the shorter it is.
 MOST_NODES = 5_000_000
 MOST_CLASSES = 100_000
+# What some manifests have and others have not.
+OPTIONAL = {"notes", "spare", "earlier", "batches"}
 
 
 class Images(NamedTuple):
@@ -23,17 +25,18 @@ def read_images(file: Path) -> Images:
         ValueError: it is none.
     """
     values = load_json(file)
-    if set(values) - {"notes", "spare"} != {"classes", "train", "val", "left_out", "fingerprint"}:
+    if set(values) - OPTIONAL != {"classes", "train", "val", "left_out", "fingerprint"}:
         raise ValueError("manifest.json is none")
     classes = values["classes"]
     if not _texts(classes) or not 0 < len(classes) <= MOST_CLASSES:
         raise ValueError("the classes in manifest.json are none")
-    for split in ("train", "val", "spare"):
+    for split in ("train", "val", "spare", "earlier"):
         items = values.get(split, [])
         if not isinstance(items, list):
             raise ValueError(f"{split} in manifest.json is no list")
         for item in items:
             _check_item(item, len(classes))
+    _check_batches(values.get("batches", []), len(values["val"]))
     if not isinstance(values["left_out"], list) or not all(map(_is_left_out, values["left_out"])):
         raise ValueError("files that were left out in manifest.json are none")
     if not _texts([values["fingerprint"]]) or not _texts(values.get("notes", [])):
@@ -50,6 +53,20 @@ def _check_item(item: Any, num_classes: int) -> None:
     is_label = type(label) is int and 0 <= label < num_classes
     if not is_label or not _texts([item["path"], item.get("digest", "")]):
         raise ValueError("an image in manifest.json has no class or path")
+
+
+def _check_batches(batches: Any, num_val: int) -> None:
+    """Checks what the validation images came with; where that is told, it is told of all."""
+    if not isinstance(batches, list) or not all(map(_is_batch, batches)):
+        raise ValueError("the batches in manifest.json are none")
+    if batches and sum(one["num_val"] for one in batches) != num_val:
+        raise ValueError("the batches in manifest.json are of another number of images")
+
+
+def _is_batch(one: Any) -> bool:
+    if not isinstance(one, dict) or set(one) != {"name", "num_val"}:
+        return False
+    return type(one["num_val"]) is int and one["num_val"] >= 0 and _texts([one["name"]])
 
 
 def _is_left_out(one: Any) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.data.entries import Sparing
 from engine.runs.foreign_manifest import Images
+from engine.training.predictions import BEFORE_FILE
 
 MOST_BYTES = 2**30
 MOST_HEADER = 1024
@@ -38,20 +39,28 @@ def check_predictions(file: Path, images: Images) -> None:
     }
     with file.open("rb") as opened, zipfile.ZipFile(Sparing(opened, MOST_AT_ONCE)) as packed:
         if sorted(info.filename for info in packed.infolist()) != sorted(wanted):
-            raise ValueError("predictions.npz does not hold what it should")
-        found = {name: _array(packed, name, dtype, size) for name, (dtype, size) in wanted.items()}
+            raise ValueError(f"{file.name} does not hold what it should")
+        found = {
+            name: _array(packed, name, dtype, size, f"{name} in {file.name}")
+            for name, (dtype, size) in wanted.items()
+        }
     if found["labels.npy"].tolist() != images.val_labels:
-        raise ValueError("predictions.npz has other labels than manifest.json")
+        raise ValueError(f"{file.name} has other labels than manifest.json")
     probabilities_NK = found["probabilities.npy"]
     if not (np.isfinite(probabilities_NK).all() and (probabilities_NK >= 0).all()):
-        raise ValueError("predictions.npz has a probability that is none")
+        raise ValueError(f"{file.name} has a probability that is none")
+    epoch = int(found["epoch.npy"])
+    if epoch < 0 or (epoch and file.name == BEFORE_FILE):
+        raise ValueError(f"{file.name} is of another epoch")
 
 
-def _array(packed: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def _array(
+    packed: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...], called: str
+) -> NDArray[Any]:
     """Returns an array of the shape that is known before; its own header has to say the same."""
     num_bytes = int(np.prod(shape, dtype=np.float64)) * np.dtype(dtype).itemsize
     if num_bytes > MOST_BYTES:
-        raise ValueError("predictions.npz holds more than any run's")
+        raise ValueError(f"{called} holds more than any run's")
     content = bytearray()
     with packed.open(name) as member:
         while len(content) <= num_bytes + MOST_HEADER and (chunk := member.read(CHUNK)):
@@ -64,5 +73,5 @@ def _array(packed: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...
         or header.end() != 10 + int.from_bytes(header["length"], "little")
         or len(content) != header.end() + num_bytes
     ):
-        raise ValueError(f"{name} in predictions.npz is of another kind or size")
+        raise ValueError(f"{called} is of another kind or size")
     return np.frombuffer(content, dtype, offset=header.end()).reshape(shape)

@@ -127,6 +127,11 @@ class Summary(BaseModel):
     cpu_seconds: float | None = None
     acts_too_late: Annotated[list[Text], Field(max_length=100_000)] | None = None
     blend: Blend | None = None
+    updates: Text | None = None
+    new_classes: Whole | None = None
+    old_images_seen_again: Whole | None = None
+    old_accuracy_before: float | None = None
+    new_accuracy_before: float | None = None
     checkpoint: Literal["best.safetensors"] | None = None
 
     def plain(self) -> dict[str, Any]:

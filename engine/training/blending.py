@@ -15,6 +15,7 @@ from engine.training.metrics import EpochMetrics
 from engine.training.predictions import Predictions
 from engine.training.reporter import StopTrainingError
 from engine.training.session import Session
+from engine.update.judging import NEW, OLD, of_logits
 
 
 def keep_start(session: Session, epoch: int) -> None:
@@ -49,15 +50,7 @@ def blend_and_judge(session: Session) -> None:
     end = _copy(session.judged)
     _, accuracies = _judge(session, session.judged, epoch)
     _write(session, END_FILE, epoch, accuracies["val/accuracy"])
-    alphas = sorted({*ALPHAS, alpha})
-    curve = interpolation_curve(
-        session.judged,
-        start,
-        end,
-        lambda model: _judge(session, model, epoch)[1]["val/accuracy"],
-        alphas,
-    )
-    save_curve(session.folder, curve, alpha)
+    _measure(session, start, end, alpha)
     session.judged.load_state_dict(blend(start, end, alpha))
     try:
         logits_NK, metrics = _judge(session, session.judged, epoch)
@@ -65,6 +58,7 @@ def blend_and_judge(session: Session) -> None:
         # What the run has come to is its end, of which all this can be done again.
         session.judged.load_state_dict(end)
         raise
+    metrics |= of_logits(session.manifest, logits_NK)
     accuracy = metrics["val/accuracy"]
     header = CheckpointHeader.of(
         session.spec, session.manifest.classes, epoch, accuracy, session.feed.scale
@@ -78,6 +72,28 @@ def blend_and_judge(session: Session) -> None:
         f"kept the blend of {100 * alpha:.0f} % new and {100 - 100 * alpha:.0f} % old weights: "
         f"{100 * accuracy:.1f} % right"
     )
+
+
+def _measure(
+    session: Session, start: dict[str, Tensor], end: dict[str, Tensor], alpha: float
+) -> None:
+    """Writes accuracy at every blend, of an update on old and on new images as well."""
+    alphas = sorted({*ALPHAS, alpha})
+    of_batches: list[dict[str, float]] = []
+
+    def accuracy(model: Classifier) -> float:
+        logits_NK, metrics = _judge(session, model, session.epoch)
+        of_batches.append(of_logits(session.manifest, logits_NK))
+        return metrics["val/accuracy"]
+
+    curve = interpolation_curve(session.judged, start, end, accuracy, alphas)
+    parts = {
+        name: [
+            (at, found[key]) for at, found in zip(alphas, of_batches, strict=True) if key in found
+        ]
+        for name, key in (("old", OLD), ("new", NEW))
+    }
+    save_curve(session.folder, curve, alpha, parts)
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

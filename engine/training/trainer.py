@@ -50,7 +50,7 @@ from engine.training.speeds import TRAIN_FULL, Speed, record_speed
 from engine.training.state import StateKeeper, newest_state
 from engine.training.steering import begin_epoch, steer
 from engine.training.within import Within
-from engine.update.judging import old_and_new
+from engine.update.judging import of_logits
 
 __all__ = [
     "CHECKPOINT_FILE",
@@ -254,7 +254,7 @@ def _train_and_judge(session: Session, within: Within, epoch: int, inputs: Input
         **val_metrics.result("val"),
         **within.rates,
         **_penalty(session),
-        **_of_batches(session, logits_NK),
+        **of_logits(session.manifest, logits_NK),
         "images_per_second": train_source.num_images / train_seconds,
         "val_images_per_second": val_source.num_images / (now - trained),
         "seconds": now - within.began,
@@ -378,11 +378,6 @@ def _steps_before(session: Session, epoch: int) -> int:
 def _penalty(session: Session) -> dict[str, float]:
     penalty = session.learner.penalty
     return {} if penalty is None else {"train/pull": float(penalty())}
-
-
-def _of_batches(session: Session, logits_NK: Tensor) -> dict[str, float]:
-    labels_N = np.array([item.label for item in session.manifest.val])
-    return old_and_new(session.manifest, logits_NK.argmax(dim=1).numpy() == labels_N)
 
 
 def _note_speed(session: Session, within: Within, num_images: int, seconds: float) -> None:

@@ -76,6 +76,9 @@ DRAWS = (
     "embedding/",
     "embedding_section.py",
     "report_view.py",
+    "update_gallery.py",
+    "update_results.py",
+    "update_table.py",
     "show.py",
     "update_fill.py",
     "update_images.py",
@@ -97,12 +100,14 @@ OPEN_ALL_PAGES = """
 import json, sys
 from dashboard.runs import store
 from tests.dashboard.made import add_pair, finish
+from tests.dashboard.made_updates import finish_update
 from tests.dashboard.pages import open_page
 pair = [finish(store(), run) for run in add_pair(store())]
 for name in ("train", "update", "models", "live", "compare", "depth", "search", "data", "runs"):
     open_page(name, [run.id for run in pair])
 open_page("compare", [run.id for run in pair], view="Shift")
 open_page("compare", [run.id for run in pair], view="Report")
+open_page("compare", [finish_update(store(), pair[0]).id], view="Updates")
 print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """
 

@@ -51,9 +51,11 @@ def charts() -> list[str]:
     return [line.strip() for line in block.splitlines()]
 
 
-def test_there_are_four_charts() -> None:
+def test_there_are_four_charts_and_one_for_updates() -> None:
     keys = [re.findall(r'\bkey: "(\w+)"', chart) for chart in charts()]
-    assert keys == [["loss"], ["accuracy"], ["lr"], ["speed"]]
+    assert keys == [["loss"], ["accuracy"], ["update"], ["lr"], ["speed"]]
+    [of_updates] = [chart for chart in charts() if "onlyUpdates: true" in chart]
+    assert 'key: "update"' in of_updates
 
 
 @pytest.mark.parametrize("chart", charts(), ids=lambda chart: re.findall(r'"(\w+)"', chart)[0])

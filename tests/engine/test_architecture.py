@@ -74,6 +74,8 @@ LIGHT_MODULES = [
     "engine.insight.thinning",
     "engine.insight.thresholds",
     "engine.insight.update_methods",
+    "engine.insight.update_images",
+    "engine.insight.update_ways",
     "engine.insight.updates",
     "engine.logs",
     "engine.logs.reading",
