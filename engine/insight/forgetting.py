@@ -61,15 +61,11 @@ class Definition:
         if abs(value) < NOTHING:
             return "What earlier batches taught is kept, on average."
         if self.name == "backward_transfer":
-            change = "gained" if value > 0 else "lost"
-            return f"Since a batch was learnt, later ones {change} it {size}, on average."
+            change = "rose" if value > 0 else "fell"
+            return f"Since a batch was learnt, accuracy on it {change} by {size}, on average."
         if value < 0:
-            return (
-                f"On average, the newest model does better on earlier batches than any, by {size}."
-            )
-        return (
-            f"Of the best that any earlier model could do on a batch, {size} are gone, on average."
-        )
+            return f"On earlier batches the newest model beats all before it by {size}, on average."
+        return f"Of the best that a model before could do on a batch, {size} are gone, on average."
 
 
 DEFINITIONS = (

@@ -223,7 +223,7 @@ def _sentence(part: Measured, which: str, asked: str) -> str:
 def _bound(low: float, which: str) -> str:
     """Returns how far down a change may go, in words."""
     if which == "old":
-        return f"falls by {_points(-low)} at most" if low < 0 else "does not fall"
+        return f"could fall by up to {_points(-low)}" if low < 0 else "does not fall"
     return f"rises by at least {_points(low)}" if low > 0 else f"could fall by {_points(-low)}"
 
 

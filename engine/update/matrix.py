@@ -182,7 +182,7 @@ def _answers(
 
 
 def _named(items: Sequence[Item], right: Sequence[bool]) -> Answers:
-    """Returns the answers by what stands for an image; of copies the first, the second and so on."""
+    """Returns the answers by what stands for an image; copies are counted."""
     seen: Counter[str] = Counter()
     answers = {}
     for item, is_right in zip(items, right, strict=True):

@@ -100,6 +100,11 @@ LIGHT_MODULES = [
     "engine.training.range_test",
     "engine.training.schedules",
     "engine.training.speeds",
+    "engine.insight.paired",
+    "engine.update.adopting",
+    "engine.update.gate",
+    "engine.update.lineage",
+    "engine.update.matrix",
     "engine.versions",
 ]
 # Each package may import what stands in an earlier row, or in its own.
