@@ -35,7 +35,7 @@ def adopt_section(run: Run, page: str = "update") -> None:
     standing = standing_of(store(), run.id)
     _say_what_is_in_use(standing)
     _say_what_failed(page)
-    if standing.in_use != run.id:
+    if standing.in_use != run.id or not run.spec.update.start:
         _gate(page, standing, run)
     _record(page, standing)
 

@@ -88,16 +88,15 @@ def test_numbers_can_be_read_on_every_cell(three: tuple[Run, Run, Run]) -> None:
     matrix = matrix_of(family(three[2].id).chain(three[2].id))
     assert matrix is not None
     heat, *layers = matrix_figure(matrix).data
-    assert heat.z[0] == (0.75, None, None)
+    assert list(heat.z[0]) == [0.75, None, None]
     texts = {layer.textfont.color: set(layer.text) for layer in layers}
     assert texts == {
         ON_STRONG: {"75.0 %", "100.0 %", "80.0 %"},
         ON_PALE: {"25.0 %", "50.0 %"},
         None: {"(50.0 %)", "(20.0 %)"},
     }
-    assert (
-        heat.customdata[0][1] == "The &lt;first&gt;: 50.0 % of batch june before it learnt from it"
-    )
+    told = heat.customdata[0][1]
+    assert told == "The &lt;first&gt;: 50.0 % of batch june before it learnt from it"
 
 
 def test_a_lineage_is_shown_with_its_metrics(three: tuple[Run, Run, Run]) -> None:
