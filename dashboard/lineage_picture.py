@@ -13,6 +13,8 @@ from engine.update.lineage import Family, Member
 from engine.update.methods import METHODS
 
 GREY = "#808b98"
+# Of more updates of one model, the newest are drawn; an experiment makes dozens.
+MOST_ASIDE = 6
 STATES = {
     "here": "",
     "deleted": "deleted; it can be had back for seven days",
@@ -29,7 +31,9 @@ class Place:
     lane: int
 
 
-def places_of(family: Family, chain: Collection[str]) -> dict[str, Place]:
+def places_of(
+    family: Family, chain: Collection[str], kept: Collection[str] = ()
+) -> dict[str, Place]:
     """Returns where the models of a lineage are drawn.
 
     Each stands below the one that it updates. A chosen chain goes straight down; what branches off
@@ -38,6 +42,7 @@ def places_of(family: Family, chain: Collection[str]) -> dict[str, Place]:
     Args:
         family: the lineage.
         chain: keys of the models that go straight down.
+        kept: keys of models that are drawn however many updates there are beside them.
     """
     places: dict[str, Place] = {}
     # Models to be placed and their lanes, the next one last.
@@ -50,6 +55,8 @@ def places_of(family: Family, chain: Collection[str]) -> dict[str, Place]:
             continue
         straight = next((child for child in children if child.key in chain), children[-1])
         aside = [child for child in children if child is not straight]
+        newest = aside[-MOST_ASIDE:]
+        aside = [child for child in aside if child in newest or child.key in kept]
         waiting.append((straight, lane))
         waiting += [(child, lane + 1) for child in reversed(aside)]
     return places
@@ -64,7 +71,9 @@ def lineage_picture(family: Family, chain: Collection[str], in_use: str | None, 
         in_use: key of the model in use; None where none was ever adopted.
         chosen: key of the model that is looked at.
     """
-    places = places_of(family, chain)
+    told = [key for key in (in_use, chosen) if key in family.members]
+    kept = {one.key for key in told if key is not None for one in family.chain(key)}
+    places = places_of(family, chain, kept)
     lanes = max(place.lane for place in places.values()) + 1
     lines = "".join(_lines(family, places, chain))
     rows = "".join(
@@ -73,8 +82,16 @@ def lineage_picture(family: Family, chain: Collection[str], in_use: str | None, 
     )
     return (
         f'<div class="thaw-lineage" style="--lanes: {lanes}">'
-        f'<div aria-hidden="true">{lines}</div><ol>{rows}</ol></div>'
+        f'<div aria-hidden="true">{lines}</div><ol>{rows}</ol>'
+        f"{_left_out(len(family.members) - len(places))}</div>"
     )
+
+
+def _left_out(num: int) -> str:
+    if not num:
+        return ""
+    updates = "older update is" if num == 1 else "older updates are"
+    return f"<small>{num:,} {updates} not drawn; choose one, and it is.</small>"
 
 
 def _lines(family: Family, places: Mapping[str, Place], chain: Collection[str]) -> Iterator[str]:

@@ -23,12 +23,13 @@ def read_images(file: Path) -> Images:
         ValueError: it is none.
     """
     values = load_json(file)
-    if set(values) - {"notes", "spare"} != {"classes", "train", "val", "left_out", "fingerprint"}:
+    needed = {"classes", "train", "val", "left_out", "fingerprint"}
+    if set(values) - {"notes", "spare", "earlier", "batches"} != needed:
         raise ValueError("manifest.json is none")
     classes = values["classes"]
     if not _texts(classes) or not 0 < len(classes) <= MOST_CLASSES:
         raise ValueError("the classes in manifest.json are none")
-    for split in ("train", "val", "spare"):
+    for split in ("train", "val", "spare", "earlier"):
         items = values.get(split, [])
         if not isinstance(items, list):
             raise ValueError(f"{split} in manifest.json is no list")
@@ -36,9 +37,28 @@ def read_images(file: Path) -> Images:
             _check_item(item, len(classes))
     if not isinstance(values["left_out"], list) or not all(map(_is_left_out, values["left_out"])):
         raise ValueError("files that were left out in manifest.json are none")
+    _check_batches(values.get("batches", []), len(values["val"]))
     if not _texts([values["fingerprint"]]) or not _texts(values.get("notes", [])):
         raise ValueError("manifest.json is none")
     return Images(tuple(classes), [item["label"] for item in values["val"]])
+
+
+def _check_batches(batches: Any, num_val: int) -> None:
+    """Checks what the validation images of an update came with."""
+    if not isinstance(batches, list) or not all(map(_is_batch, batches)):
+        raise ValueError("the batches in manifest.json are none")
+    if batches and sum(batch["num_val"] for batch in batches) != num_val:
+        raise ValueError("the batches in manifest.json are of other images")
+
+
+def _is_batch(one: Any) -> bool:
+    return (
+        isinstance(one, dict)
+        and set(one) == {"name", "num_val"}
+        and _texts([one["name"]])
+        and type(one["num_val"]) is int
+        and one["num_val"] >= 0
+    )
 
 
 def _check_item(item: Any, num_classes: int) -> None:

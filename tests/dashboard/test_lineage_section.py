@@ -84,6 +84,19 @@ def test_models_are_drawn_below_what_they_update_and_branches_to_the_right(
     assert f'href="live?run={base.id}"' in picture
 
 
+def test_of_dozens_of_updates_the_newest_are_drawn_and_those_that_matter(
+    three: tuple[Run, Run, Run],
+) -> None:
+    base, june, july = three
+    many = [add_model(store(), {"base": "1111", "june": "00"}, base.id) for _ in range(9)]
+    found = family(base.id)
+    chain = [one.key for one in found.chain(july.id)]
+    picture = lineage_picture(found, chain, in_use=many[0].id, chosen=july.id)
+    drawn = {run.id for run in (*three, *many) if f"run={run.id}" in picture}
+    assert drawn == {base.id, june.id, july.id, many[0].id, *(run.id for run in many[3:])}
+    assert "2 older updates are not drawn" in picture
+
+
 def test_numbers_can_be_read_on_every_cell(three: tuple[Run, Run, Run]) -> None:
     matrix = matrix_of(family(three[2].id).chain(three[2].id))
     assert matrix is not None

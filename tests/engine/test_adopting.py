@@ -211,12 +211,15 @@ def test_an_update_from_another_machine_is_judged_and_adopted_here(
     base = add_model(store, {"base": OLD})
     run = good_update(store, base.id)
     adopt(store, run, Rule())
+    # Weights would be looked at, and these are none.
+    (run_folder(run.id) / "best.safetensors").unlink()
     file = export_run(store, run, tmp_path)
     home = tmp_path / "elsewhere"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THAW_HOME", str(home))
         there = Store(f"sqlite:///{tmp_path / 'there.db'}")
         came = import_file(there, file).run
+        (run_folder(came.id) / "best.safetensors").write_bytes(b"weights")
         # What was decided there is not in the file, and what it updates did not come along.
         found = standing_of(there, came.id)
         assert found.record == ()
@@ -231,6 +234,8 @@ def test_updates_that_got_another_id_here_know_what_they_update(
 ) -> None:
     base = add_model(store, {"base": OLD})
     run = good_update(store, base.id)
+    for one in (base, run):
+        (run_folder(one.id) / "best.safetensors").unlink()
     files = [export_run(store, one, tmp_path) for one in (base, run)]
     # Other runs have these ids here.
     store.mark(base.id, name="another")
