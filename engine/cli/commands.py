@@ -80,6 +80,15 @@ COMMANDS = {
         "reporting",
         "Write a comparison of runs to one HTML or Markdown file that works anywhere, offline too.",
     ),
+    "lineage": Command(
+        "lineage",
+        "Show where a model comes from, what became of it, and its accuracy on every batch so far.",
+    ),
+    "adopt": Command(
+        "adopt",
+        "Take an update into use where a rule holds beyond noise; `--undo` takes the one before.",
+    ),
+    "adopted": Command("adopt", "List the models in use, and what was adopted and undone so far."),
     "stop": Command("runs", "Stop a run after its present step; its best epoch is kept."),
     "pause": Command(
         "runs",

@@ -61,6 +61,14 @@ def delete(runs: RunsArgument, json_output: JsonOption = False) -> None:
         first = going_on[0]
         raise SpecError(f"Run {first.id} is {first.status}; stop it first: thaw stop {first.id}.")
     _tell(_each(store, found, store.delete), json_output)
+    held = store.models_held()
+    for run in found:
+        if run.id in held and not json_output:
+            console.print(
+                f"{run.name} is a model in use, or one that could be gone back to: it is kept "
+                "until that is undone; see: thaw adopted.",
+                highlight=False,
+            )
 
 
 @app.command("restore")

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 # A change needs a step in `migrations/versions`, too.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class _Storable(TypeDecorator[str]):
@@ -118,4 +118,17 @@ events = Table(
     Column("epoch", Integer, nullable=False),
     Column("step", Integer, nullable=False),
     Column("values", Words, nullable=False),
+)
+
+# Runs may go; what was decided about them stays, so nothing here hangs on them.
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("time", Float, nullable=False),
+    Column("lineage", Words, nullable=False),
+    Column("kind", Name(16), nullable=False),
+    Column("run_id", Name(16), nullable=False),
+    Column("other", Words, nullable=False),
+    Column("details", Words, nullable=False, server_default="{}"),
 )

@@ -71,6 +71,8 @@ DRAWS = (
     "shift_results.py",
     "shift_examples.py",
     "run_actions.py",
+    "adopt_section.py",
+    "lineage_section.py",
     "clone.py",
     "log_section.py",
     "embedding/",

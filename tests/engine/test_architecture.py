@@ -118,6 +118,11 @@ LIGHT_MODULES = [
     "engine.update.methods",
     "engine.update.names",
     "engine.update.request",
+    "engine.insight.paired",
+    "engine.update.adopting",
+    "engine.update.gate",
+    "engine.update.lineage",
+    "engine.update.matrix",
     "engine.versions",
 ]
 # Each package may import what stands in an earlier row, or in its own.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy import Boolean, DefaultClause, MetaData, create_engine, text
 
 from engine.errors import StoreError
 from engine.runs.database import writing
@@ -38,6 +38,10 @@ def copied(dump: Path, folder: Path, url: str) -> str:
     )
     with old.connect() as source, new.begin() as target:
         tables.reflect(source)
+        for column in (column for table in tables.sorted_tables for column in table.columns):
+            # SQLite writes 0 for false.
+            if column.server_default is not None and isinstance(column.type, Boolean):
+                column.server_default = DefaultClause(text("false"))
         tables.create_all(target)
         for table in tables.sorted_tables:
             rows = [dict(row._mapping) for row in source.execute(table.select())]
@@ -96,6 +100,18 @@ def test_an_earlier_store_is_brought_up_to_date_with_all_it_holds(
     store.close()
     again = Store(url)
     assert again.run(done.id).note == "the best so far"
+
+
+@pytest.mark.parametrize("dump", EARLIER, ids=lambda file: file.stem)
+def test_updates_can_be_adopted_in_an_earlier_store(
+    dump: Path, earlier: Callable[[Path], str]
+) -> None:
+    store = Store(earlier(dump))
+    assert store.adoptions() == []
+    run = store.all_runs()[0]
+    done = store.add_adoption(run.id, "adopted", run.id, "before", {"name": "\0 ü"}, ())
+    assert [one.in_use for one in store.adoptions(run.id)] == [run.id]
+    assert store.adoptions() == [done]
 
 
 def test_a_new_store_is_as_one_that_took_all_steps(database: str) -> None:
