@@ -67,7 +67,6 @@ def drift_section(
         answers: which class is which where names are close; see match_classes.
         page: prefix of the state keys.
     """
-    st.subheader("Are the new images like the old ones?", anchor=False)
     try:
         check = _check(store().run(run_id), folder, answers)
         if check is None:
@@ -88,7 +87,7 @@ def _check(run: Run, folder: Path, answers: Mapping[str, str] | None) -> BatchCh
         ThawError: nothing can be compared.
     """
     data = DataSpec.parse({"folder": str(folder)})
-    allowed_images(data)
+    allowed_images(data, least_classes=1)
     others = _others(data.folder)
     matching = match_classes(manifest_of(run).classes, others.classes, answers)
     if matching.open:
@@ -103,7 +102,7 @@ def _check(run: Run, folder: Path, answers: Mapping[str, str] | None) -> BatchCh
 
 @st.cache_data(ttl=20, max_entries=10, show_spinner="Looking at the pictures…")
 def _others(folder: str) -> OtherImages:
-    return other_images(folder)
+    return other_images(folder, least_classes=1)
 
 
 def _work_out(page: str, check: BatchCheck, answers: Mapping[str, str] | None) -> None:

@@ -88,12 +88,16 @@ def _cards(page: str, methods: Sequence[Method]) -> dict[str, dict[str, Any]]:
 def _setting(page: str, path: str, method: Method) -> Any:
     """Shows the control of a setting that a method reads; strategies may read it, too."""
     part, _, name = path.partition(".")
+    start = method.defaults.get(path)
     if part == "strategy":
         suffix, label = f".{method.name}.method", _label(path, method)
         if name in GRIDS:
-            return grid_slider(page, path, GRIDS[name], suffix=suffix, label=label)
+            grid = GRIDS[name]
+            return grid_slider(page, path, grid, default=start, suffix=suffix, label=label)
         high, step = STEPS.get(name, (None, None))
-        return number_slider(page, path, high=high, step=step, suffix=suffix, label=label)
+        return number_slider(
+            page, path, high=high, step=step, default=start, suffix=suffix, label=label
+        )
     if path in METHOD_GRIDS:
         return grid_slider(page, path, METHOD_GRIDS[path])
     if path in METHOD_STEPS:

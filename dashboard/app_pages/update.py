@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 import dashboard
+from dashboard.drift_section import drift_section
 from dashboard.runs import plain
+from dashboard.update_after import after_section
 from dashboard.update_fill import copied_settings, fill_from_base
 from dashboard.update_images import NewImages, images_section
 from dashboard.update_launch import launch_section, not_ready, with_copied
@@ -14,6 +16,7 @@ from dashboard.update_methods import learning_section, methods_section
 from dashboard.update_model import base_section
 from engine.runs.store import Run
 from engine.update.foreseen import Way
+from engine.update.known import is_run
 from engine.update.request import Base
 
 PAGE = "update"
@@ -38,8 +41,8 @@ def main() -> None:
         st.session_state[STARTED] = [run.id for run in started]
         st.rerun()
     if base is not None:
-        # What updates gained and forgot, their lineage and what was adopted stand below this list.
         updates_section(PAGE, base)
+        after_section(PAGE, base)
 
 
 def _settings() -> tuple[Base | None, NewImages | None, list[Way], int]:
@@ -49,7 +52,11 @@ def _settings() -> tuple[Base | None, NewImages | None, list[Way], int]:
     fill_from_base(PAGE, base)
     st.subheader("2 · New images", anchor=False)
     images = images_section(PAGE, base)
-    # The drift check, whether the new images are like the old ones, stands here.
+    if images is not None and is_run(base.start):
+        with st.expander(
+            "Are the new images like the old ones?", icon=":material/compare:", key=f"{PAGE}.look"
+        ):
+            drift_section(base.start, Path(images.data.folder), images.answers, PAGE)
     st.subheader("3 · Method", anchor=False)
     methods, settings = methods_section(PAGE)
     if not methods:

@@ -91,7 +91,7 @@ def batch_check(
     if reason := why_not_embed(run):
         raise WeightsError(reason)
     manifest = manifest_of(run)
-    others = others or other_images(folder)
+    others = others or other_images(folder, least_classes=1)
     matching = match_classes(manifest.classes, others.classes, answers).settled()
     old, old_notes = _old_images(manifest)
     new, new_notes = _new_images(others, matching, {item.digest for item in old.items})

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from engine.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from engine.data.found import listed_classes
+from engine.data.found import LEAST_CLASSES, listed_classes
 from engine.data.intake import Intake, take_in
 from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.data.remedies import current_remedies
@@ -121,13 +121,18 @@ class OtherImages:
     num_left_out: int
 
 
-def other_images(folder: str) -> OtherImages:
+def other_images(folder: str, least_classes: int = LEAST_CLASSES) -> OtherImages:
     """Returns the images of a folder, its train/ and val/ alike, corrected as a person said.
+
+    Args:
+        folder: of the images.
+        least_classes: that there have to be.
 
     Raises:
         DataError: the folder cannot be used; see take_in.
     """
-    intake = take_in(DataSpec(folder=folder, remedies=current_remedies(Path(folder))))
+    data = DataSpec(folder=folder, remedies=current_remedies(Path(folder)))
+    intake = take_in(data, least_classes=least_classes)
     return OtherImages(folder, _items_of(intake), intake.found.classes, len(intake.left_out))
 
 

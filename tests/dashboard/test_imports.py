@@ -82,6 +82,7 @@ DRAWS = (
     "update_results.py",
     "update_table.py",
     "show.py",
+    "update_after.py",
     "update_fill.py",
     "update_images.py",
     "update_launch.py",
