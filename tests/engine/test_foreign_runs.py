@@ -548,6 +548,11 @@ FALSE_MANIFESTS: list[tuple[str, Any]] = [
     ("left_out", [7]),
     ("notes", 7),
     ("fingerprint", 1),
+    ("earlier", [{"path": "/x"}]),
+    ("batches", 7),
+    ("batches", [{"name": "new", "num_val": -1}]),
+    ("batches", [{"name": "new", "num_val": 10_000}]),
+    ("batches", [{"name": 7, "num_val": 1}]),
     ("evil", 1),
 ]
 
