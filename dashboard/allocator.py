@@ -10,10 +10,12 @@ from anyio import to_thread
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 
-ARENAS = 2
+# With two there are more holes: each comes to hold what either needs at most.
+ARENAS = 1
 # Chunks of a run's past are larger: what they took goes back to the system once they are sent.
 OWN_PAGES_FROM = 64 * 1024
-GIVE_BACK_SECONDS = 15.0
+# It takes a few milliseconds.
+GIVE_BACK_SECONDS = 5.0
 
 
 def keep_memory_level() -> bool:
