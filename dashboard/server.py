@@ -26,7 +26,7 @@ from dashboard.access.gate import AdmittedOnly
 from dashboard.access.headers import SecureHeaders
 from dashboard.access.pages import let_in_by
 from dashboard.access.rule import Access, access_for
-from dashboard.allocator import keep_memory_level
+from dashboard.allocator import keep_giving_back, keep_memory_level
 from dashboard.downloads import PATH as DOWNLOAD_PATH
 from dashboard.downloads import Downloads
 from dashboard.guard import LOOPBACK, SameOriginOnly
@@ -104,7 +104,9 @@ def build_app(host: str, access: Access) -> Any:
     async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         _close_on_signal(hub)
         drop_the_silent()
+        giving_back = asyncio.create_task(keep_giving_back())
         yield {}
+        giving_back.cancel()
 
     return st.App(
         Path(__file__).parent / "app.py",

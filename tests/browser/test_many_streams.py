@@ -116,6 +116,26 @@ def test_who_reads_nothing_costs_little_and_holds_nobody_back(
     assert after - before < 30
 
 
+def test_memory_is_level_however_often_people_come_and_go(
+    dashboard: Dashboard, store: Store, run: Run
+) -> None:
+    write(store, run, 1, 5000)
+    stored = store.run(run.id).last_seq
+
+    async def visit() -> float:
+        everyone = [Listener(dashboard, [run.id]) for _ in range(20)]
+        async with listening(everyone):
+            await until(lambda: all(one.num_events >= stored for one in everyone), "events lack")
+        return memory_mib(dashboard)
+
+    async def come_and_go() -> list[float]:
+        return [await visit() for _ in range(15)]
+
+    seen = in_own_loop(come_and_go())
+    # Messages that stayed would be 1.4 MiB a visit: what streams read of the past together.
+    assert min(seen[-3:]) - min(seen[2:5]) < 8, seen
+
+
 def hold_still(dashboard: Dashboard, run: Run, count: int) -> list[socket.socket]:
     """Returns connections that asked for a stream and read nothing of it."""
     opened = []

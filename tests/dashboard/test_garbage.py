@@ -6,6 +6,7 @@ import sys
 # In a process of its own: what is spared stays so for all that runs in it later.
 CODE = """
 import gc
+from dashboard import garbage
 from dashboard.garbage import spare_modules
 
 class Ring:
@@ -33,6 +34,16 @@ assert len(gone) == 1
 import wave
 assert spare_modules()
 assert len(gone) == 2, "what was held in that moment is collected with the next modules"
+
+held = Ring()
+import mailbox
+assert spare_modules()
+del held
+gc.collect()
+assert len(gone) == 2 and not spare_modules()
+garbage.AGAIN_SECONDS = 0.0
+assert spare_modules()
+assert len(gone) == 3, "what was held is not kept until modules come that may never come"
 print("all")
 """
 
