@@ -32,8 +32,8 @@ from engine.update.names import match_classes
 
 INTRODUCTION = (
     "Are the new images like those that the model was trained on? It costs one look at each "
-    "picture and no training. What looks is the backbone as it was before the run: one that was "
-    "fine-tuned knows its own images by heart, so all others would look new to it."
+    "picture and no training. What looks is the backbone as it was before the run, which has "
+    "learnt none of these images by heart."
 )
 HOW_MEASURED = (
     "Old and new images are compared class by class, by what the backbone makes of them. Two "

@@ -1,9 +1,9 @@
 """Looks at the images of a run and at new ones, and says whether the new are like the old.
 
-What looks is the backbone as it was before the run trained it, not as the run left it: one that was
-fine-tuned knows the images that it learnt from by heart, so that any others look new to it, those
-of its own validation set among them. And only with its first weights a BatchNorm layer still holds
-the statistics of the pre-training. In a run with a frozen backbone both are the same.
+What looks is the backbone with its pre-trained weights, not as the run left it: whatever a run has
+learnt by heart of its own images would make others look new, and only with its first weights a
+BatchNorm layer still holds the statistics of the pre-training. In a run with a frozen backbone both
+are the same.
 
 Features are kept with all others that are computed once, the old images' and the new ones' apart:
 a second batch finds those of the old ones.
