@@ -14,7 +14,7 @@ from engine.runs.store import Run
 from engine.update.known import is_run
 from engine.update.request import Base
 
-RESULTS, LINEAGE, ADOPTION = "What was gained and forgotten", "Lineage", "Adopt"
+RESULTS, LINEAGE, ADOPTION = "Gained and forgotten", "Lineage", "Adopt"
 NO_RUN = (
     "This model is a file. A lineage is of runs: export and import the run that it came from, and "
     "update that."
