@@ -16,7 +16,7 @@ from engine.strategies import STRATEGIES
 from engine.training.plan import rate_plan
 from engine.training.speeds import Estimate, estimate_time
 
-# `train.css` keeps it in sight.
+# `launch.css` keeps it in sight.
 START = "train.start"
 # With more runs than this, what they do is scrolled, so that the button stays near.
 MOST_SHOWN = 4

@@ -32,7 +32,7 @@ from engine.models.catalogue import backbone_record, head_parameters
 from engine.spec import DataSpec, RunSpec
 
 PAGE = "train"
-STYLES = [Path(dashboard.__file__).parent / name for name in ("train.css", "stage_picture.css")]
+STYLES = [Path(dashboard.__file__).parent / name for name in ("launch.css", "stage_picture.css")]
 
 
 def main() -> None:

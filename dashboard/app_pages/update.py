@@ -25,7 +25,7 @@ STARTED = f"{PAGE}.started"
 
 def main() -> None:
     """Lays the page out: choices on the left, what will happen on the right, updates below."""
-    st.html(Path(dashboard.__file__).parent / "update.css")
+    st.html(Path(dashboard.__file__).parent / "launch.css")
     st.title("Update")
     st.markdown(
         "A model is in use, and new images arrive: more of its classes, and classes that it has "

@@ -14,11 +14,13 @@ from engine.insight.embedding import METHODS, known_embedding, why_not_embed
 from engine.insight.images import judged_images
 from engine.insight.layers import layers_document
 from engine.insight.shift import shift_of
+from engine.insight.update_methods import method_results
+from engine.insight.updates import update_of
 from engine.runs.store import Store
 
 
 def evidence(store: Store, reports: Sequence[RunReport]) -> dict[str, Any]:
-    """Returns comparison()'s data with classes, images, layers, shift and embeddings of the runs.
+    """Returns comparison()'s data with classes, images, layers, shift, embeddings and updates.
 
     `untold` has a sentence on each part that could not be told; it is null then.
     """
@@ -28,6 +30,7 @@ def evidence(store: Store, reports: Sequence[RunReport]) -> dict[str, Any]:
         "layers": lambda: [one for run in reports if (one := layers_document(store, run))],
         "shift": lambda: found.to_dict() if (found := shift_of(reports)) else None,
         "embeddings": lambda: _embeddings(reports),
+        "updates": lambda: _updates(reports),
     }
     told: dict[str, Any] = comparison(reports)
     untold = []
@@ -47,6 +50,12 @@ def _images(reports: Sequence[RunReport]) -> dict[str, Any]:
         "runs": [one.run.id for one in judged],
         "judged": [image.to_dict() for image in judged_images(judged)],
     }
+
+
+def _updates(reports: Sequence[RunReport]) -> list[dict[str, Any]]:
+    """Returns what those runs that update a model gained and forgot, by method."""
+    found = [update for one in reports if (update := update_of(one.run)) is not None]
+    return [way.to_dict() for way in method_results(found)]
 
 
 def _embeddings(reports: Sequence[RunReport]) -> list[dict[str, Any]]:

@@ -53,6 +53,9 @@ def test_several_methods_and_seeds_are_one_table(base: Run, came: Path) -> None:
         mean = sum(each["forgotten"] for each in one["updates"]) / 2
         assert one["forgotten"]["mean"] == pytest.approx(mean)
         assert one["before_old"]["deviation"] == 0.0
+    ids = [each["id"] for one in found["methods"] for each in one["updates"]]
+    compared = document(thaw("compare", *ids, "--json"))
+    assert compared["updates"] == found["methods"]
     shown = thaw("update", base.id, "--data", str(came), "--method", "ncm")
     assert shown.returncode == 0, shown.stderr
     assert "Nearest class mean" in shown.stdout
