@@ -83,7 +83,8 @@ def copied_settings(page: str, base: Base) -> Mapping[str, Any]:
     spec = RunSpec.parse(text) if text else None
     if spec is None or spec.update.start != base.start:
         return {}
-    of_base = base.spec.flat()
+    # What the method brings with it, it brings again.
+    of_base = base.spec.flat() | dict(METHODS[spec.update.method].defaults)
     more = {
         path: value
         for path, value in spec.flat().items()

@@ -48,11 +48,13 @@ _LISTED = (
     Method(
         "replay",
         "New images and some old ones",
-        "Shows a share of the old images again, so that they are not forgotten; it needs them to "
-        "be there still.",
+        "Shows a share of the old images again, so that they are not forgotten; every class is "
+        "drawn equally often, since few old ones are among many new. It needs the old images to be "
+        "there still.",
         "Robins 1995; chosen as in iCaRL (Rebuffi et al. 2017)",
         old_images="some",
         settings=("update.replay_share", "update.replay_choice"),
+        defaults={"training.class_balance": "sampling"},
     ),
     Method(
         "joint",

@@ -17,7 +17,7 @@ from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import SpecError, WeightsError
 from engine.home import run_folder
 from engine.runs.store import Run
-from engine.spec import DataSpec, RunSpec
+from engine.spec import DataSpec, RunSpec, field_info
 from engine.strategies import STRATEGIES
 from engine.update.methods import METHODS
 from engine.update.names import Matching, match_classes
@@ -86,6 +86,13 @@ def matching_of(base: Base, data: DataSpec, answers: Mapping[str, str]) -> Match
     return match_classes(base.classes, files_of(data, least_classes=1).classes, answers)
 
 
+def _of_no_method(spec: RunSpec) -> dict[str, Any]:
+    """Returns the settings that a model has for no reason but the method of its own update."""
+    own = METHODS[spec.update.method].defaults if spec.update.start else {}
+    flat = spec.flat()
+    return {path: field_info(path).default for path, value in own.items() if flat[path] == value}
+
+
 def update_spec(
     base: Base,
     data: DataSpec,
@@ -111,7 +118,7 @@ def update_spec(
     """
     if method not in METHODS:
         raise SpecError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
-    given = {**METHODS[method].defaults, **(given or {})}
+    given = {**_of_no_method(base.spec), **METHODS[method].defaults, **(given or {})}
     asked = STRATEGIES.get(str(given.get("strategy.name", base.spec.strategy.name)))
     if asked is not None and asked.name != base.spec.strategy.name:
         given.setdefault("optimiser.lr", asked.default_lr)

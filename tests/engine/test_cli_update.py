@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from engine.insight.updates import update_of
 from engine.runs.store import Run, Store
-from engine.spec import DataSpec
+from engine.spec import DataSpec, field_info
+from engine.update.methods import METHODS
 from engine.update.request import base_of_file, base_of_run, update_spec
 from tests.conftest import TINY_CLASSES
 from tests.engine.specs import tiny_spec
@@ -130,6 +132,22 @@ def test_all_else_stays_as_the_model_had_it(base: Run, came: Path) -> None:
     assert full.update.names == ((NEW_CLASS, ""),)
     assert update_spec(own, data, "ncm", {}).training.epochs == 1
     assert json.loads(full.flat()["update.names"]) == [[NEW_CLASS, ""]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_brought_with_it_goes_with_it(base: Run, came: Path, method: str) -> None:
+    data, first = DataSpec(folder=str(came)), base_of_run(base)
+    own = {"optimiser.weight_decay": 0.07}
+    spec = update_spec(first, data, method, {}, own)
+    again = update_spec(replace(first, start="july", spec=spec), data, "naive", {})
+    assert again.optimiser.weight_decay == 0.07
+    kept = update_spec(first, data, "naive", {}, own)
+    defaults = METHODS[method].defaults
+    assert {path: again.flat()[path] for path in defaults} == {
+        path: field_info(path).default for path in defaults
+    }
+    apart = {name for name, value in again.flat().items() if kept.flat()[name] != value}
+    assert apart - set(defaults) - {"optimiser.lr"} == {"update.start"}
 
 
 def test_a_file_says_of_its_model_what_the_run_does(base: Run, thaw_home: Path) -> None:
