@@ -59,7 +59,7 @@ def auc_figure(found: BatchDrift) -> go.Figure:
         showlegend=True,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         xaxis={
-            "title": "AUC (0.5: chance, 1: always told apart)",
+            "title": "AUC (0.5 is chance)",
             "range": [-0.02, 1.03],
             "automargin": True,
         },
