@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def add_model(
     write_text(folder / "manifest.json", json.dumps(manifest.to_dict()))
     predictions("".join(answers.values())).save(folder)
     if before is not None:
-        predictions("".join(before.values())).save(folder, BEFORE_FILE)
+        replace(predictions("".join(before.values())), epoch=0).save(folder, BEFORE_FILE)
     if settings.get("status") == "running":
         return store.run(run.id)
     store.set_status(run.id, "finished", summary={"best_val_accuracy": 0.5, "seconds": 1.0})
