@@ -124,6 +124,18 @@ class Feed:
         assert inputs is not None
         return inputs.train, inputs.val
 
+    def each_once(self, backbone: Backbone) -> FeatureSource:
+        """Returns the backbone's features (D,) of each training image once, in their order.
+
+        An epoch to train on draws some images twice and others not, where classes are balanced.
+        """
+        cut = self._cut(backbone, None)
+        assert cut is not None
+        view = min(self._num_views, 1)
+        self._at_hand(None, cut, view, only_once=False)
+        rows = self._rows(cut, view, "train")
+        return self._featured(self._manifest.train, [rows], cut, shuffle=False)
+
     def inputs(
         self,
         backbone: Backbone,

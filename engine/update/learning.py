@@ -58,7 +58,7 @@ def set_head(spec: RunSpec, manifest: Manifest, model: Classifier, feed: Feed) -
         model.head.requires_grad_(False)
         last.new.requires_grad_(True)
     if spec.update.method == "ncm":
-        source, _ = feed.features(model.backbone)
+        source = feed.each_once(model.backbone)
         first = model.head[:-1].eval()
         device = next(model.head.parameters()).device
         layer = class_means(source, first, manifest.classes).to(device)
@@ -132,13 +132,10 @@ def earlier_features(
     def features_of(manifest: Manifest, items: Sequence[Item]) -> NDArray[np.floating]:
         backbone = start.model.backbone
         feed = Feed(plain, manifest, backbone.record, device, reporter, scale=start.scale)
-        source, _ = feed.features(backbone)
-        rows: NDArray[np.floating] = np.empty((0, 0))
-        for features_BD, _, positions_B in source.epoch(1):
-            if not rows.size:
-                rows = np.empty((source.num_images, *features_BD.shape[1:]), dtype=np.float32)
-            rows[positions_B.numpy()] = features_BD.cpu().numpy()
+        batches = feed.each_once(backbone).epoch(1)
+        features_ND = np.concatenate([features_BD.cpu().numpy() for features_BD, _, _ in batches])
         place = {item.path: position for position, item in enumerate(manifest.train)}
-        return rows[[place[item.path] for item in items]]
+        of_items_ND: NDArray[np.floating] = features_ND[[place[item.path] for item in items]]
+        return of_items_ND
 
     return features_of
