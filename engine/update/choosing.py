@@ -13,7 +13,7 @@ from engine.data.check import Progress
 from engine.data.manifest import Item, Manifest, build_manifest
 from engine.spec import RunSpec
 from engine.update.herding import herded, num_replayed
-from engine.update.images import batch_name, updated
+from engine.update.images import batch_name, updated, with_earlier
 from engine.update.importance import IMAGES
 from engine.update.known import require_there, without_gone
 from engine.update.methods import METHODS
@@ -49,16 +49,10 @@ def images_of_update(
         return manifest
     manifest = without_gone(manifest)
     if read == "all":
-        return _seen_again(manifest, manifest.earlier)
+        return with_earlier(manifest, manifest.earlier)
     if spec.update.method == "replay":
-        return _seen_again(manifest, _replayed(spec, manifest, features_of))
+        return with_earlier(manifest, _replayed(spec, manifest, features_of))
     return replace(manifest, spare=_drawn(manifest.earlier, IMAGES, spec.seed))
-
-
-def _seen_again(manifest: Manifest, again: Sequence[Item]) -> Manifest:
-    chosen = {item.path for item in again}
-    left = tuple(item for item in manifest.earlier if item.path not in chosen)
-    return replace(manifest, train=(*again, *manifest.train), spare=left)
 
 
 def _replayed(spec: RunSpec, manifest: Manifest, features_of: FeaturesOf) -> list[Item]:
@@ -67,7 +61,7 @@ def _replayed(spec: RunSpec, manifest: Manifest, features_of: FeaturesOf) -> lis
     labels_N = np.array([item.label for item in items])
     features_ND = None
     if update.replay_choice == "herding":
-        features_ND = features_of(_seen_again(manifest, items), items)
+        features_ND = features_of(with_earlier(manifest, items), items)
     generator = np.random.default_rng(np.random.SeedSequence((spec.seed, len(items))))
     chosen: list[Item] = []
     for label in np.unique(labels_N):

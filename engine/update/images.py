@@ -56,8 +56,15 @@ def updated(
 
 
 def with_earlier(manifest: Manifest, seen_again: Sequence[Item]) -> Manifest:
-    """Returns an update in which some earlier images are learnt from, too; they come first."""
-    return replace(manifest, train=(*seen_again, *manifest.train))
+    """Returns an update in which some earlier images are learnt from, too; they come first.
+
+    One that is among the new ones is learnt from once. The other earlier images are left aside.
+    """
+    new = _names(manifest.train)
+    again = tuple(item for item in seen_again if content(item) not in new)
+    chosen = new | _names(again)
+    left = tuple(item for item in manifest.earlier if content(item) not in chosen)
+    return replace(manifest, train=(*again, *manifest.train), spare=left)
 
 
 def _labels(names: Sequence[str], classes: Sequence[str], matching: Matching) -> dict[int, int]:
@@ -76,24 +83,24 @@ def _relabelled(items: Sequence[Item], label_of: dict[int, int]) -> tuple[Item, 
     return tuple(replace(item, label=label_of[item.label]) for item in items)
 
 
-def _name(item: Item) -> str:
+def content(item: Item) -> str:
     """Returns what stands for an image: its content, or its path in runs of an early Thaw."""
     return item.digest or item.path
 
 
 def _names(items: Sequence[Item]) -> frozenset[str]:
-    return frozenset(map(_name, items))
+    return frozenset(map(content, items))
 
 
 def _once(items: Sequence[Item]) -> tuple[Item, ...]:
-    return tuple({_name(item): item for item in items}.values())
+    return tuple({content(item): item for item in items}.values())
 
 
 def _without(
     items: Sequence[Item], names: Collection[str], reason: str
 ) -> tuple[tuple[Item, ...], tuple[LeftOut, ...]]:
-    kept = tuple(item for item in items if _name(item) not in names)
-    gone = tuple(LeftOut(item.path, reason) for item in items if _name(item) in names)
+    kept = tuple(item for item in items if content(item) not in names)
+    gone = tuple(LeftOut(item.path, reason) for item in items if content(item) in names)
     return kept, gone
 
 

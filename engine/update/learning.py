@@ -22,6 +22,7 @@ from engine.training.reporter import Preparation, Reporter
 from engine.update.choosing import FeaturesOf
 from engine.update.class_means import class_means
 from engine.update.distillation import Distillation
+from engine.update.images import content
 from engine.update.importance import PullByImportance, importance
 from engine.update.start import Start
 
@@ -134,8 +135,9 @@ def earlier_features(
         feed = Feed(plain, manifest, backbone.record, device, reporter, scale=start.scale)
         batches = feed.each_once(backbone).epoch(1)
         features_ND = np.concatenate([features_BD.cpu().numpy() for features_BD, _, _ in batches])
-        place = {item.path: position for position, item in enumerate(manifest.train)}
-        of_items_ND: NDArray[np.floating] = features_ND[[place[item.path] for item in items]]
+        # An earlier image that came again stands there under another path.
+        place = {content(item): position for position, item in enumerate(manifest.train)}
+        of_items_ND: NDArray[np.floating] = features_ND[[place[content(item)] for item in items]]
         return of_items_ND
 
     return features_of

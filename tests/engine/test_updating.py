@@ -208,6 +208,22 @@ def test_joint_learns_from_everything(in_use: InUse, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("method", ["replay", "joint", "ncm"])
+def test_an_old_image_that_comes_again_is_learnt_from_once(
+    method: str, in_use: InUse, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(in_use.new, tmp_path / "again")
+    old = Manifest.from_file(in_use.folder / MANIFEST_FILE)
+    for item in old.train:
+        name = TINY_CLASSES[item.label]
+        (folder / name).mkdir(exist_ok=True)
+        shutil.copy(item.path, folder / name / f"again-{Path(item.path).name}")
+    session = session_of(in_use.spec(method, {"data.folder": str(folder)}), tmp_path / "run")
+    contents = [item.digest for item in session.manifest.train]
+    assert len(contents) == len(set(contents))
+    assert {item.digest for item in old.train} & set(contents)
+
+
 def test_new_images_of_one_known_class_will_do(in_use: InUse, tmp_path: Path) -> None:
     folder = shutil.copytree(in_use.new / TINY_CLASSES[0], tmp_path / "one" / TINY_CLASSES[0])
     spec = in_use.spec("naive", {"data.folder": str(folder.parent)})
