@@ -20,6 +20,7 @@ from engine.runs.database import writing
 from engine.runs.patience import patiently
 from engine.runs.queue import enqueue, mark_interrupted, resume
 from engine.runs.store import Run, Store
+from engine.runs.tables import SCHEMA_VERSION
 from engine.runs.writer import EventWriter
 from tests.databases import execute
 from tests.engine.specs import tiny_spec
@@ -96,7 +97,7 @@ def test_it_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_pass_by_itself_is_raised_at_once(store: Store) -> None:
     def doubled() -> None:
         with writing(store.engine) as connection:
-            statement = text("INSERT INTO schema_versions VALUES (2)")
+            statement = text(f"INSERT INTO schema_versions VALUES ({SCHEMA_VERSION})")
             connection.execute(statement)
 
     with pytest.raises(IntegrityError):
