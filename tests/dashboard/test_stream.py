@@ -125,6 +125,7 @@ def test_a_card_says_what_is_needed_to_draw_the_run(store: Store) -> None:
         "epochs": 7,
         "group": run.group_id,
         "status": "queued",
+        "updates": False,
         "stages": sent["stages"],
         "head": [0, 1281],
     }
