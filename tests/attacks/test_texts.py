@@ -114,7 +114,7 @@ def test_what_people_call_their_runs_stays_text(
     settle(page)
     if name in {"live", "compare"}:
         expect(page.locator("body")).to_contain_text("onerror")
-    for plot in page.locator(".js-plotly-plot, .thaw-plot").all():
+    for plot in page.locator(".js-plotly-plot:visible, .thaw-plot:visible").all():
         plot.scroll_into_view_if_needed()
         plot.hover()
         page.wait_for_timeout(200)
