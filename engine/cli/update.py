@@ -17,9 +17,10 @@ from engine.insight.updates import update_of
 from engine.runs.queue import enqueue
 from engine.runs.store import Run, Store
 from engine.spec import DataSpec
+from engine.update.foreseen import Way, named_updates, require_learnable
 from engine.update.methods import METHODS, NAIVE
 from engine.update.names import NEW
-from engine.update.request import Base, base_of_file, base_of_run, matching_of, update_spec
+from engine.update.request import Base, base_of_file, base_of_run, matching_of
 
 
 @app.command()
@@ -73,16 +74,17 @@ def update(
     base = _base(store, run)
     data_spec = _data(data, val, val_fraction)
     answers = _answers(same, new)
-    matching_of(base, data_spec, answers).settled()
+    matching = matching_of(base, data_spec, answers).settled()
     options = {"training.epochs": epochs, "optimiser.lr": lr, "seed": seed}
     given: dict[str, Any] = {path: one for path, one in options.items() if one is not None}
     given |= assignments(settings)
-    named = []
-    for one in _methods(method):
-        spec = update_spec(base, data_spec, one, answers, _for_method(one, given, strategy))
-        label = f"{name or base.name} · {METHODS[one].label}"
-        specs = [spec.model_copy(update={"seed": spec.seed + step}) for step in range(seeds)]
-        named += [(label, each) for each in specs]
+    ways = [Way(one, _for_method(one, given, strategy)) for one in _methods(method)]
+    named = [
+        (f"{name or base.name} · {label}", spec)
+        for label, spec in named_updates(base, data_spec, ways, answers, seeds)
+    ]
+    for _, spec in named:
+        require_learnable(spec, matching)
     ended = follow_all(store, enqueue(store, named), quiet=json_output)
     results = method_results([found for one in ended if (found := update_of(one)) is not None])
     if json_output:

@@ -4,8 +4,8 @@ The clip art, base then new (two new classes), and the clothing photos (five) wh
 Each seed trains its own base model, which all methods then update with the same strategy, learning
 rate and epochs; methods that keep the backbone are frozen. Every image of the new batch, of known
 classes and of new ones, is learnt from; both validation sets judge. By default the last two stages
-learn, on what comes before them, which is computed once for all; `--strategy full` takes ten times
-as long.
+learn, on what comes before them, which is computed once for all; `--strategy full` takes three to
+ten times as much computing.
 """
 
 import argparse

@@ -97,6 +97,13 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     assert len(Store().all_runs()) == 1
 
 
+def test_new_classes_only_without_one_is_refused_before_it_starts(base: Run, came: Path) -> None:
+    shutil.rmtree(came / NEW_CLASS)
+    asked = ("--data", str(came), "--method", "naive,frozen_head")
+    assert "the new images have none" in refusal(thaw("update", base.id, *asked))
+    assert len(Store().all_runs()) == 1
+
+
 def test_what_cannot_be_updated_is_refused(came: Path, tmp_path: Path) -> None:
     assert "There is no run" in refusal(thaw("update", "0123456789abcdef", "--data", str(came)))
     other = tmp_path / "other.safetensors"
