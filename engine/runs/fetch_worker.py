@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from functools import partial
 from typing import Any, TextIO
 
 from engine.data.fetching import fetch
@@ -18,6 +20,7 @@ from engine.logs import start_logs
 
 TIDY_SECONDS = 8.0
 BEAT_SECONDS = 1.0
+WAKE_SECONDS = 0.1
 
 
 class Teller:
@@ -57,6 +60,9 @@ def main(arguments: list[str]) -> int:
     teller = Teller(sys.stdout)
     # Whoever was started in the background ignores it, and so would this one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGURG"):
+        # Only a signal with a handler ends a wait.
+        signal.signal(signal.SIGURG, lambda number, frame: None)
     for watch in (_end_with_input, teller.beat):
         threading.Thread(target=watch, daemon=True).start()
     try:
@@ -81,14 +87,32 @@ def _end_with_input() -> None:
     # Not through sys.stdin: its lock would be held when the interpreter ends.
     while os.read(0, 1024):
         pass
+    swallowed = threading.Event()
+    sys.unraisablehook = partial(_notice_interrupt, swallowed)
+    signal.raise_signal(signal.SIGINT)
+    end = time.monotonic() + TIDY_SECONDS
+    while time.monotonic() < end:
+        _wake_main_thread()
+        if swallowed.wait(WAKE_SECONDS):
+            swallowed.clear()
+            signal.raise_signal(signal.SIGINT)
+    os._exit(1)
+
+
+def _notice_interrupt(swallowed: threading.Event, what: "sys.UnraisableHookArgs") -> None:
+    """Notices an interrupt that struck where Python only prints errors, as while it frees."""
+    if what.exc_type is KeyboardInterrupt:
+        swallowed.set()
+    else:
+        sys.__unraisablehook__(what)
+
+
+def _wake_main_thread() -> None:
+    """Lets the main thread see an interrupt even while it waits for a server."""
     main_thread = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main_thread is not None:
-        # Wakes it even while it waits for a server.
-        signal.pthread_kill(main_thread, signal.SIGINT)
-    else:
-        signal.raise_signal(signal.SIGINT)
-    threading.Event().wait(TIDY_SECONDS)
-    os._exit(1)
+        # Once would not do: it may come just before a wait begins, and end none.
+        signal.pthread_kill(main_thread, signal.SIGURG)
 
 
 if __name__ == "__main__":

@@ -110,3 +110,45 @@ def test_it_ends_with_a_caller_that_is_killed(thaw_home: Path) -> None:
         caller.kill()
     wait_for(lambda: not workers(thaw_home), 20, "the end of the process")
     assert left(thaw_home) == []
+
+
+WORKER = """
+import sys, time
+from engine.runs import fetch_worker
+
+def wait():
+    print("waits", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+class Freed:
+    def __del__(self):
+        wait()
+
+def fetch(where, tell):
+    try:
+        if where == "in a finaliser":
+            Freed()
+        wait()
+    finally:
+        print("tidied up", file=sys.stderr, flush=True)
+
+fetch_worker.fetch = fetch
+sys.exit(fetch_worker.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("where", ["in a finaliser", "in the open"])
+def test_an_interrupt_is_neither_slept_through_nor_swallowed(where: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, where],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        assert worker.stderr.readline() == "waits\n"
+        worker.stdin.close()
+        assert worker.stderr.read().endswith("tidied up\n")
+        assert worker.wait(10) == 1
