@@ -1,28 +1,21 @@
 """The choice of images, with what is found there, and how they are split and prepared."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from dashboard.data_summary import DataSummary, summarise, thumbnail
-from dashboard.roots import allowed_images
 from dashboard.runs import plain
 from dashboard.source_choice import folder_choice
+from dashboard.split_choice import split_section
 from dashboard.widgets import (
     IMAGE_SIZES,
     choice,
     grid_slider,
     image_size_slider,
     number_slider,
-    switch,
 )
 from engine.data.found import LEAST_CLASSES, as_text
-from engine.data.remedies import current_remedies
 from engine.errors import ThawError
 from engine.spec import DataSpec, ImageSpec
-
-FOLDS = (0, 3, 5, 10)
-SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
@@ -42,7 +35,7 @@ def data_section(page: str) -> tuple[DataSpec | None, DataSummary | None]:
 
 
 def data_spec_of(page: str, folder: str, least_classes: int = LEAST_CLASSES) -> DataSpec:
-    """Returns the spec; asks how to split where the folder has no split of its own.
+    """Returns the spec; asks how to split, where the folder has no split of its own.
 
     Args:
         page: prefix of the state keys.
@@ -53,27 +46,7 @@ def data_spec_of(page: str, folder: str, least_classes: int = LEAST_CLASSES) -> 
         SpecError: what was typed is no path.
         DataError: the folder cannot be used.
     """
-    data = DataSpec.parse({"folder": folder})
-    found = allowed_images(data, least_classes)
-    values = data.model_dump() | {"remedies": current_remedies(Path(data.folder))}
-    shares = st.container()
-    if found.val is None:
-        left, right = st.columns(2)
-        with right:
-            folds = int(grid_slider(page, "data.folds", FOLDS, text=_folds_text))
-            together = switch(page, "data.keep_alike_together")
-        with left:
-            fraction = number_slider(page, "data.val_fraction", step=0.05, disabled=folds > 0)
-        values |= {
-            "val_fraction": fraction,
-            "folds": folds,
-            "keep_alike_together": together,
-        }
-    with shares if found.val is not None else left:
-        values["train_fraction"] = float(
-            grid_slider(page, "data.train_fraction", SHARES, text="{:g}".format)
-        )
-    return DataSpec.parse(values)
+    return split_section(page, DataSpec.parse({"folder": folder}), least_classes)
 
 
 def _show_summary(summary: DataSummary) -> None:
@@ -127,10 +100,6 @@ def pictures_section(page: str) -> ImageSpec:
             "views": views,
         }
     )
-
-
-def _folds_text(folds: int) -> str:
-    return str(folds) if folds else "none"
 
 
 def _size_text(size: int) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.roots import allowed_roots
 from dashboard.runs import plain
+from dashboard.split_choice import SPLIT, val_folder_key
 from engine.data import samples
 from engine.data.datasets import data_sets
 from engine.spec import DataSpec, field_info
@@ -60,8 +61,9 @@ def show_data(page: str, data: DataSpec) -> None:
     st.session_state[f"{page}.source"] = source
     if source in (ADDED, MY_FOLDER):
         st.session_state[f"{page}.{source}"] = data.folder
-    for path in ("val_fraction", "folds", "keep_alike_together", "train_fraction"):
+    for path in SPLIT:
         st.session_state[f"{page}.data.{path}"] = getattr(data, path)
+    st.session_state[val_folder_key(page, data.folder)] = data.val_folder or ""
 
 
 def show_next(page: str, folder: Path) -> None:

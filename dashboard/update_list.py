@@ -1,6 +1,6 @@
 """The updates of a model so far, with how each stands."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
@@ -38,15 +38,16 @@ def updates_section(page: str, base: Base) -> None:
         base: the model.
     """
     st.subheader("Updates of this model", anchor=False)
-    is_active = any(run.is_active for run in updates_of(base))
-    every = REFRESH_SECONDS if is_active else None
-    st.fragment(_draw, run_every=every)(page, base, is_active)
+    active = {run.id for run in updates_of(base) if run.is_active}
+    every = REFRESH_SECONDS if active else None
+    st.fragment(_draw, run_every=every)(page, base, active)
 
 
-def _draw(page: str, base: Base, was_active: bool) -> None:
+def _draw(page: str, base: Base, were_active: Set[str]) -> None:
     runs = updates_of(base)
     active = [run for run in runs if run.is_active]
-    if was_active and not active:
+    if were_active - {run.id for run in active}:
+        # What one that has ended came to belongs to the results, which are no part of this.
         st.rerun()
     if not runs:
         st.info(

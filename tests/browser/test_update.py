@@ -1,14 +1,16 @@
-"""An update on the Live page: what it knows of old and of new images, as it happens."""
+"""Updates as they happen: old and new images on the Live page, results on the Update page."""
 
 import re
 import time
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
 from engine.events import Value
 from engine.runs.store import Run, Store
 from engine.runs.writer import EventWriter
-from tests.dashboard.made_updates import epoch_event
+from tests.dashboard.made_updates import add_update, epoch_event, tell_update
+from tests.dashboard.test_update_page import add_model
 from tests.pretend import pretend_run
 from tests.serving import Dashboard, open_page, wait_for_status
 
@@ -100,4 +102,20 @@ def test_a_run_that_is_no_update_has_four_charts(browser: Browser, dashboard: Da
     writer.close()
     for one in (base, run):
         store.set_status(one.id, "finished")
+    page.context.close()
+
+
+def test_what_updates_came_to_is_drawn_anew_as_each_of_them_ends(
+    browser: Browser, dashboard: Dashboard, tiny_folder: Path
+) -> None:
+    store = Store()
+    base = add_model(store, tiny_folder)
+    first, second = (tell_update(store, add_update(store, base, m)) for m in ("naive", "lwf"))
+    page = open_page(browser, f"{dashboard.url}/update?run={base.id}")
+    so_far = page.get_by_text("is running; what is shown of it is what it came to so far.")
+    expect(so_far).to_have_count(2)
+    store.set_status(first.id, "finished", summary={"seconds": 3.0})
+    expect(so_far).to_have_count(1)
+    store.set_status(second.id, "finished", summary={"seconds": 3.0})
+    expect(so_far).to_have_count(0)
     page.context.close()

@@ -61,6 +61,7 @@ DRAWS = (
     "report_sections.py",
     "remedy_section.py",
     "source_choice.py",
+    "split_choice.py",
     "upload_section.py",
     "transfer_section.py",
     "fetch_section.py",

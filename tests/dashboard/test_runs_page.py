@@ -1,5 +1,7 @@
 """The Runs page: all runs, what is said of them, and what can be done with several."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_run, finish, start
-from tests.dashboard.pages import choose, open_page, run, text_of
+from tests.dashboard.pages import choose, open_page, run, start_button, text_of
 
 
 @pytest.fixture
@@ -191,6 +193,18 @@ def test_the_settings_of_a_run_fill_the_train_page(store: Store, three: list[Run
     assert controls["train.images.fit"] == spec.images.fit
     folder = next(one for one in page.text_input if one.key == "train.folder")
     assert folder.value == spec.data.folder
+
+
+def test_so_do_those_of_its_split(store: Store, tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "held back")
+    split = {"val_folder": str(tmp_path / "held back"), "split_seed": 3, "train_fraction": 0.5}
+    finish(store, add_run(store, name="Done", data={"folder": str(tiny_folder)} | split))
+    page = click(tick(open_page("runs"), "Done"), "Use its settings")
+    page.switch_page("app_pages/train.py")
+    start_button(run(page)).click()
+    run(page)
+    made, _ = store.all_runs()
+    assert made.spec.data.model_dump().items() >= split.items()
 
 
 def test_a_run_that_was_put_away_can_still_be_compared(store: Store, three: list[Run]) -> None:

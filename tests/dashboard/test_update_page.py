@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -381,8 +382,10 @@ def test_a_failed_update_is_told_with_its_reason(store: Store, model: Run, batch
 # ---- an update's settings again
 
 
-def of_update(store: Store, model: Run, batch: Path, **given: Any) -> Run:
-    base, data = base_of_run(model), DataSpec(folder=str(batch))
+def of_update(
+    store: Store, model: Run, batch: Path, split: Mapping[str, Any] | None = None, **given: Any
+) -> Run:
+    base, data = base_of_run(model), DataSpec.parse({"folder": str(batch), **(split or {})})
     names = {"boats": base.classes[1]}
     way = Way("replay", {"update.replay_share": 0.35, **given})
     [made] = store.add_runs(named_updates(base, data, [way], names))
@@ -406,6 +409,14 @@ def test_the_settings_of_an_update_are_put_on_the_update_page(
     again = started_runs(store)[-1]
     assert again.id != update.id
     assert again.spec == update.spec
+
+
+def test_so_are_those_of_its_split(store: Store, model: Run, batch: Path, tmp_path: Path) -> None:
+    shutil.copytree(batch, tmp_path / "held back")
+    split = {"val_folder": str(tmp_path / "held back"), "split_seed": 3}
+    update = of_update(store, model, batch, split)
+    press(with_its_settings(update))
+    assert [one.spec for one in started_runs(store)] == [update.spec, update.spec]
 
 
 def test_what_the_page_has_no_control_for_is_told_and_kept(
