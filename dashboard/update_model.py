@@ -9,11 +9,11 @@ from dashboard.roots import allowed_weights
 from dashboard.runs import asked_runs, label_of, percent, plain, store
 from engine.data.found import listed_classes
 from engine.errors import SpecError, ThawError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.models.catalogue import backbone_record
 from engine.runs.store import Run
 from engine.strategies import STRATEGIES
-from engine.update.request import BEST, Base, base_of_file, base_of_run
+from engine.update.request import Base, base_of_file, base_of_run
 
 RUN, FILE = "run", "file"
 SOURCES = {RUN: "A finished run", FILE: "A checkpoint"}
@@ -82,7 +82,7 @@ def _of_run(page: str, asked: Sequence[Run]) -> Base | None:
 
 def has_model(run: Run) -> bool:
     """Returns whether a run has ended and kept a model that can be updated."""
-    return not run.is_active and (run_folder(run.id) / BEST).is_file()
+    return not run.is_active and (run_folder(run.id) / CHECKPOINT_FILE).is_file()
 
 
 def _picked(page: str, by_id: dict[str, Run], shown: Run) -> Run:

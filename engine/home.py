@@ -8,6 +8,10 @@ import platformdirs
 
 from engine.errors import HomeError
 
+# In a run's folder: the model that is kept, and which weights it started from.
+CHECKPOINT_FILE = "best.safetensors"
+WEIGHTS_FILE = "weights.json"
+
 
 def home_path() -> Path:
     """Returns where THAW_HOME is or would be; nothing is created."""

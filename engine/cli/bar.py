@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine.events import Kind, Value
-from engine.spec import Act
+from engine.training.reporter import Unsteered
 
 
-class BarReporter:
+class BarReporter(Unsteered):
     """A Reporter that moves a progress bar."""
 
     def __init__(self, progress: Progress):
@@ -27,14 +27,6 @@ class BarReporter:
     def should_stop(self) -> bool:
         """Returns no: Ctrl-C ends the command."""
         return False
-
-    def take_acts(self) -> list[Act]:
-        """Returns nothing: there is nothing to steer."""
-        return []
-
-    def settle(self) -> bool:
-        """Returns whether all that was recorded is kept."""
-        return True
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from engine.data.scale import Scale
 from engine.data.transforms import EvalTransform
 from engine.errors import TrainingError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.batch_classes import (
     Side,
     Told,
@@ -33,7 +33,6 @@ from engine.insight.batch_classes import (
 from engine.insight.batch_drift import BatchDrift, finding_of
 from engine.insight.batch_pass import Lens, Pass
 from engine.insight.batch_work import BatchCheck, Labelled, keep_drift, known_drift
-from engine.insight.blends import CHECKPOINT_FILE
 from engine.insight.norm_shift import BLOCKS, NormSums, mean_shift, norm_shift
 from engine.insight.norm_watch import NormWatch, norm_sums
 from engine.insight.planes import directions

@@ -10,12 +10,10 @@ from typing import Any, Self
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import ThawError, WeightsError
 from engine.files import write_text
-from engine.home import run_folder, thaw_home
+from engine.home import CHECKPOINT_FILE, WEIGHTS_FILE, run_folder, thaw_home
 from engine.runs.store import Run, Store
 
 # As the trainer calls them, which this cannot ask without importing torch.
-CHECKPOINT_FILE = "best.safetensors"
-WEIGHTS_FILE = "weights.json"
 
 # Settings that runs must have in common, and what is the matter where they have not.
 _SAME = {

@@ -23,8 +23,7 @@ from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.data.scale import Scale
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError, TrainingError
-from engine.home import run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.differences import difference_of_runs
 from engine.insight.embedding import (
     LEAST_IMAGES,

@@ -15,8 +15,7 @@ from typing import Any, Literal, Self
 from engine.data.manifest import Item
 from engine.errors import WeightsError
 from engine.files import write_text
-from engine.home import cache_folder, run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, cache_folder, run_folder
 from engine.insight.images import Answer, JudgedImage
 from engine.insight.intervals import Estimate
 from engine.runs.background import Work

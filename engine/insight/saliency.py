@@ -20,8 +20,7 @@ from engine.data.decode import decode_image
 from engine.data.scale import Scale
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError, SpecError
-from engine.home import run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.feature_maps import FeatureMap, last_feature_map
 from engine.insight.occlusion import NUM_PARTS, SIDE, covered_maps
 from engine.insight.saliency_maps import Method, Question, SaliencyMap, keep_maps, known_maps

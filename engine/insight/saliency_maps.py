@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from engine.data.check import content_digest
 from engine.errors import DataError, WeightsError
 from engine.files import write_text
-from engine.home import cache_folder, run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, cache_folder, run_folder
 
 Method = Literal["fit", "occlusion"]
 

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from engine.errors import WeightsError
 from engine.files import replacing
-from engine.home import cache_folder, run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, cache_folder, run_folder
 from engine.insight.shift_tests import ShiftTest
 from engine.runs.store import Run
 

@@ -21,8 +21,7 @@ from engine.data.manifest import Item
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError, ThawError, TrainingError
 from engine.events import Value
-from engine.home import run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.shift_answers import Answers, answers_file
 from engine.insight.shift_tests import ShiftTest, Version, name_of, portion, shown_as
 from engine.insight.validation import ValidationImages

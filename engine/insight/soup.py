@@ -11,9 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from engine.errors import TrainingError, WeightsError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.blends import (
-    CHECKPOINT_FILE,
     InterpolationReport,
     SoupMember,
     SoupReport,

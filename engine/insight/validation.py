@@ -17,13 +17,14 @@ from engine.home import run_folder
 from engine.models.catalogue import backbone_record
 from engine.models.classifier import Classifier
 from engine.runs.store import Run
-from engine.spec import Act, RunSpec
+from engine.spec import RunSpec
 from engine.training.checkpoint import CheckpointHeader
 from engine.training.device import choose_device
 from engine.training.layout import layout_for
 from engine.training.loop import evaluate
 from engine.training.memory import Judging
 from engine.training.metrics import EpochMetrics
+from engine.training.reporter import Unsteered
 from engine.training.sources import PictureSource
 
 
@@ -87,7 +88,7 @@ class ValidationImages:
         return self._judging(model, moved).float().softmax(dim=1).cpu()
 
 
-class _Silent:
+class _Silent(Unsteered):
     """A Reporter for work that nobody follows."""
 
     def emit(self, kind: Kind, epoch: int, step: int, values: Mapping[str, Value]) -> None:
@@ -96,14 +97,6 @@ class _Silent:
     def should_stop(self) -> bool:
         """Nobody asks."""
         return False
-
-    def take_acts(self) -> list[Act]:
-        """Nobody asks for any."""
-        return []
-
-    def settle(self) -> bool:
-        """Returns whether all that was recorded is kept."""
-        return True
 
 
 def _rgb(channels: tuple[float, ...]) -> tuple[float, float, float]:

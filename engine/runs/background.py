@@ -21,8 +21,7 @@ from engine.home import cache_folder
 from engine.logs import note
 from engine.redact import redacted
 from engine.runs.process import is_alive, process_started, start_detached
-from engine.spec import Act
-from engine.training.reporter import Reporter, StopTrainingError
+from engine.training.reporter import Reporter, StopTrainingError, Unsteered
 
 WorkStatus = Literal["working", "finished", "stopped", "failed"]
 
@@ -175,7 +174,7 @@ class Work:
             return None
 
 
-class WorkReporter:
+class WorkReporter(Unsteered):
     """A Reporter that keeps progress in the work's file, a few times a second.
 
     Attributes:
@@ -204,11 +203,3 @@ class WorkReporter:
     def should_stop(self) -> bool:
         """Returns whether a person asked it to end."""
         return self._work.stop_file.exists()
-
-    def take_acts(self) -> list[Act]:
-        """Returns nothing: this is not steered."""
-        return []
-
-    def settle(self) -> bool:
-        """Returns whether all that was recorded is kept."""
-        return True

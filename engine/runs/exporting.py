@@ -22,10 +22,9 @@ from engine import __version__
 from engine.errors import RunFileError
 from engine.events import MetricEvent
 from engine.files import replacing
-from engine.home import run_folder, thaw_home
+from engine.home import CHECKPOINT_FILE, run_folder, thaw_home
 from engine.runs.plain import printable
 from engine.runs.run_file import (
-    CHECKPOINT,
     EVENTS,
     FORMAT,
     RUN,
@@ -167,7 +166,7 @@ def _document(store: Store, run: Run, members: dict[str, Member], num_events: in
     summary = clean(run.summary)
     summary.pop(IMPORTED, None)
     if summary.get("checkpoint"):
-        summary["checkpoint"] = CHECKPOINT if CHECKPOINT in members else None
+        summary["checkpoint"] = CHECKPOINT_FILE if CHECKPOINT_FILE in members else None
     values: dict[str, Any] = {
         "format": FORMAT,
         "written_with": {name: _version(name) for name in ("thaw", "torch", "timm")},

@@ -23,12 +23,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.data.entry_names import shown_name
 from engine.errors import RunFileError, SpecError, StoreError, ThawError
-from engine.home import run_folder, thaw_home
+from engine.home import CHECKPOINT_FILE, run_folder, thaw_home
 from engine.runs.exporting import IMPORTED, described
 from engine.runs.foreign_events import event_lines
 from engine.runs.ids import new_id
 from engine.runs.plain import printable
-from engine.runs.run_file import CHECKPOINT, RunDocument, member_kind
+from engine.runs.run_file import RunDocument, member_kind
 from engine.runs.store import Run, Store
 from engine.runs.transplant import ids_from, insert_run, is_taken
 from engine.runs.unpacking import Parts, RefusedError, take_apart
@@ -144,8 +144,8 @@ def _settle(store: Store, parts: Parts) -> Imported:
 def _summary(document: RunDocument, folder: Path) -> dict[str, Any]:
     summary = document.run.summary.plain()
     if "checkpoint" in summary:
-        there = CHECKPOINT in document.members
-        summary["checkpoint"] = str(folder / CHECKPOINT) if there else None
+        there = CHECKPOINT_FILE in document.members
+        summary["checkpoint"] = str(folder / CHECKPOINT_FILE) if there else None
     said = {
         "id": document.run.id,
         "at": time.time(),

@@ -16,7 +16,8 @@ from typing import Any, TextIO
 from engine.errors import ThawError
 from engine.events import Kind, Value
 from engine.logs import start_logs
-from engine.spec import Act, RunSpec
+from engine.spec import RunSpec
+from engine.training.reporter import Unsteered
 
 TELL_SECONDS = 0.2
 IDLE_SECONDS = 900.0
@@ -53,7 +54,7 @@ class Desk:
         return self._newest.get(who) != number
 
 
-class Teller:
+class Teller(Unsteered):
     """A Reporter that answers a question."""
 
     def __init__(self, number: int, who: str, desk: Desk, output: TextIO):
@@ -90,14 +91,6 @@ class Teller:
     def should_stop(self) -> bool:
         """Returns whether nobody wants the answer any more."""
         return self._desk.is_taken_back(self._number, self._who)
-
-    def take_acts(self) -> list[Act]:
-        """Returns nothing: this is not steered."""
-        return []
-
-    def settle(self) -> bool:
-        """Returns whether all that was recorded is kept."""
-        return True
 
 
 def main() -> int:

@@ -18,7 +18,6 @@ from engine.runs.plain import Finite, Small, Text, Time, Whole, as_planned, plai
 FORMAT = 1
 SUFFIX = ".thaw"
 RUN, EVENTS = "run.json", "events.jsonl"
-CHECKPOINT = "best.safetensors"
 ENDED: tuple[str, ...] = tuple(one for one in get_args(Status) if one not in ACTIVE)
 
 MIB = 2**20

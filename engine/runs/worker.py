@@ -15,7 +15,7 @@ from typing import Any
 from engine.errors import ThawError
 from engine.events import NOTES, Kind, Value
 from engine.files import write_text
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.logs import note, start_logs
 from engine.redact import redacted
 from engine.runs.patience import patiently
@@ -125,7 +125,7 @@ def _train(store: Store, run: Run, folder: Path, writer: SummaryWriter) -> None:
     told: dict[str, Value] = {"task": "loading PyTorch"}
     writer.emit("progress", 0, 0, told)
     from engine.training.state import state_files
-    from engine.training.trainer import CHECKPOINT_FILE, train
+    from engine.training.trainer import train
 
     if not state_files(folder):
         # If it had begun.

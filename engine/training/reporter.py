@@ -30,6 +30,18 @@ class Reporter(Protocol):
         """Returns whether all that was recorded is kept for good; may wait a moment for that."""
 
 
+class Unsteered:
+    """What a Reporter answers whom nobody steers, and who keeps nothing that could be lost."""
+
+    def take_acts(self) -> list[Act]:
+        """Returns nothing: nobody asks for any."""
+        return []
+
+    def settle(self) -> bool:
+        """Returns that nothing is to be waited for."""
+        return True
+
+
 class Pauser(Protocol):
     """What a run that can be paused needs to know beside."""
 

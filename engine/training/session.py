@@ -26,9 +26,7 @@ from engine.training.within import Within
 from engine.update.distillation import Distillation
 from engine.update.start import Start
 
-WEIGHTS_FILE = "weights.json"
 HEAD_ALONE = "the head"
-CHECKPOINT_FILE = "best.safetensors"
 
 
 @dataclass

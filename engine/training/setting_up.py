@@ -13,6 +13,7 @@ from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
 from engine.errors import SpecError
 from engine.events import Value
 from engine.files import write_text
+from engine.home import CHECKPOINT_FILE, WEIGHTS_FILE
 from engine.models.backbone import Backbone
 from engine.models.classifier import Classifier, build_classifier, count_parameters
 from engine.models.lora import add_adapters
@@ -35,7 +36,7 @@ from engine.training.pull import PullToStart
 from engine.training.rates import Rates
 from engine.training.repeatable import compute_repeatably
 from engine.training.reporter import Preparation, Reporter
-from engine.training.session import CHECKPOINT_FILE, WEIGHTS_FILE, Session
+from engine.training.session import Session
 from engine.update.choosing import images_of_update
 from engine.update.class_means import Beholder
 from engine.update.learning import (

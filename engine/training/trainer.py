@@ -37,13 +37,7 @@ from engine.training.repeatable import insist_where_possible
 from engine.training.reporter import Pauser, Reporter, StopTrainingError
 from engine.training.representation import Watch
 from engine.training.resume import acts_ahead, features_at_once, restore
-from engine.training.session import (
-    CHECKPOINT_FILE,
-    HEAD_ALONE,
-    WEIGHTS_FILE,
-    Outcome,
-    Session,
-)
+from engine.training.session import HEAD_ALONE, Outcome, Session
 from engine.training.setting_up import set_up
 from engine.training.sources import Source
 from engine.training.speeds import TRAIN_FULL, Speed, record_speed
@@ -53,9 +47,7 @@ from engine.training.within import Within
 from engine.update.judging import of_logits
 
 __all__ = [
-    "CHECKPOINT_FILE",
     "MANIFEST_FILE",
-    "WEIGHTS_FILE",
     "Outcome",
     "Session",
     "run_epochs",

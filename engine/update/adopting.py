@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import SpecError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.updates import Update, update_of
 from engine.runs.store import Adoption, Run, Store
 from engine.runs.store.adoptions import stack_of
 from engine.update.gate import Judgement, Rule, judge
 from engine.update.lineage import Family, family_of
-from engine.update.request import BEST
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def update_to_adopt(run: Run) -> Update:
     if run.deleted_at is not None:
         raise SpecError(f"{named} was deleted; bring it back first: thaw restore {run.id}.")
     update = update_of(run)
-    if update is None or not (run_folder(run.id) / BEST).is_file():
+    if update is None or not (run_folder(run.id) / CHECKPOINT_FILE).is_file():
         raise SpecError(
             f"{named} has not kept its model and what it says before and after, so it cannot be "
             "judged; update the model anew."

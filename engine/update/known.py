@@ -11,10 +11,9 @@ from pathlib import Path
 from engine.data.found import LeftOut
 from engine.data.manifest import MANIFEST_FILE, Item, Manifest, build_manifest
 from engine.errors import DataError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.spec import RunSpec
 
-CHECKPOINT_FILE = "best.safetensors"
 RUN_ID = re.compile(r"[0-9a-f]{8}|[0-9a-f]{16}")
 GONE = "is an earlier image that is no longer there"
 

@@ -15,15 +15,13 @@ from safetensors import SafetensorError, safe_open
 from engine.data.intake import files_of
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import SpecError, WeightsError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.runs.store import Run
 from engine.spec import DataSpec, RunSpec, field_info
 from engine.strategies import STRATEGIES
 from engine.update.methods import METHODS
 from engine.update.names import Matching, match_classes
 from engine.update.same_model import require_same_model
-
-BEST = "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def base_of_run(run: Run) -> Base:
     """
     if run.is_active:
         raise SpecError(f"{run.name} ({run.id}) still goes on; update it once it has ended.")
-    if not (run_folder(run.id) / BEST).is_file():
+    if not (run_folder(run.id) / CHECKPOINT_FILE).is_file():
         raise SpecError(
             f"{run.name} ({run.id}) has kept no model that could be updated; choose another run."
         )

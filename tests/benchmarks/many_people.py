@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 from playwright.async_api import Page, async_playwright
 
-from engine.events import MetricEvent
+from engine.events import MetricEvent, Value
 from engine.runs.queue import enqueue
 from engine.runs.store import Run, Store
 from engine.runs.writer import EventWriter
@@ -104,12 +104,17 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument(
         "--pages", type=int, default=2, help="sessions that are real Chromium pages"
     )
+    parser.add_argument(
+        "--past", type=int, default=0, help="steps that each pretended run has told before"
+    )
     asked = parser.parse_args(arguments)
     with fresh_dashboard() as dashboard:
-        asyncio.run(_watch(dashboard, asked.minutes, asked.sessions, asked.pages))
+        asyncio.run(_watch(dashboard, asked.minutes, asked.sessions, asked.pages, asked.past))
 
 
-async def _watch(dashboard: Dashboard, minutes: float, sessions: int, num_pages: int) -> None:
+async def _watch(
+    dashboard: Dashboard, minutes: float, sessions: int, num_pages: int, past: int
+) -> None:
     store = Store()
     trained = _start_training(store, minutes)
     # Before the others, which take the places for running at once.
@@ -124,7 +129,9 @@ async def _watch(dashboard: Dashboard, minutes: float, sessions: int, num_pages:
         Person(number, [ids[(number + more) % len(ids)] for more in range(1 + number % 3)])
         for number in range(sessions - num_pages)
     ]
-    pretending = [asyncio.create_task(_pretend(store, run)) for run in pretended]
+    for run in pretended:
+        tell_past(store, run, past)
+    pretending = [asyncio.create_task(_pretend(store, run, past)) for run in pretended]
     samples: list[Sample] = []
     sampling = asyncio.create_task(_sample(dashboard, store.run(trained.id).pid, samples))
     turns, wrong = await _take_turns(dashboard, minutes, people, num_pages, ids)
@@ -158,13 +165,25 @@ async def _until_it_trains(store: Store, run: Run) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _pretend(store: Store, run: Run) -> None:
+def step_values(step: int) -> dict[str, Value]:
+    """Returns what a pretended step tells."""
+    return {"train/loss": 1 / step, "images_per_second": 100.0, "lr/head": 1e-3}
+
+
+def tell_past(store: Store, run: Run, num_steps: int) -> None:
+    """Lets a pretended run tell its first steps at once."""
+    for start in range(1, num_steps + 1, 1000):
+        steps = range(start, min(start + 1000, num_steps + 1))
+        now = time.time()
+        store.append(run.id, [(now, "step", 1 + s // STEPS, s, step_values(s)) for s in steps])
+
+
+async def _pretend(store: Store, run: Run, past: int) -> None:
     """Writes a step every now and then until it is cancelled."""
     writer = EventWriter(store, run.id)
     try:
-        for step in itertools.count(1):
-            values = {"train/loss": 1 / step, "images_per_second": 100.0, "lr/head": 1e-3}
-            writer.emit("step", 1 + step // STEPS, step, values)
+        for step in itertools.count(past + 1):
+            writer.emit("step", 1 + step // STEPS, step, step_values(step))
             await asyncio.sleep(EVERY_SECONDS)
     finally:
         writer.close()

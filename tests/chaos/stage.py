@@ -14,12 +14,11 @@ import psutil
 from safetensors.torch import load_file
 
 from engine.events import MetricEvent
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.runs.process import machine_name
 from engine.runs.queue import mark_interrupted, resume
 from engine.runs.store import Run, Store
 from engine.spec import RunSpec
-from engine.training.session import CHECKPOINT_FILE
 from tests.conftest import CLIPART
 
 # A worker that keeps a state after each step, however short.

@@ -8,8 +8,7 @@ import numpy as np
 
 from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.files import write_text
-from engine.home import run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.embedding import METHODS, Embedding, Plane, keep_embedding
 from engine.insight.images import Answer, JudgedImage
 from engine.insight.intervals import accuracy_estimate, mean_estimate

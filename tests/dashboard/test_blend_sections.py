@@ -12,10 +12,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import blend_sections
 from dashboard.helper import run_thaw
 from dashboard.runs import colour_of, label_of
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, WEIGHTS_FILE, run_folder
 from engine.insight.blends import (
-    CHECKPOINT_FILE,
-    WEIGHTS_FILE,
     InterpolationReport,
     SoupMember,
     SoupReport,

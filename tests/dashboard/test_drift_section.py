@@ -12,10 +12,9 @@ import engine.runs.background
 from dashboard.drift_charts import ALL_CLASSES, auc_figure, norms_figure
 from engine.data.manifest import MANIFEST_FILE, Manifest, build_manifest
 from engine.files import write_text
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.batch_drift import BatchDrift, ClassDrift, FarImage, NewClass
 from engine.insight.batch_work import BatchCheck, batch_check, batch_work, keep_drift
-from engine.insight.blends import CHECKPOINT_FILE
 from engine.insight.intervals import Estimate
 from engine.insight.norm_shift import NormLayer, NormShift
 from engine.insight.two_samples import Alikeness

@@ -14,8 +14,7 @@ from dashboard.embedding import heard_selection, script, style
 from dashboard.embedding_maps import MOST_COLOURED, SharedImages, embedding_maps
 from dashboard.pair_choice import short_name
 from dashboard.palette import CLASS_COLOURS, DARK, LIGHT, OTHER_CLASSES
-from engine.home import run_folder
-from engine.insight.blends import CHECKPOINT_FILE
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.embedding import embedding_work, start_embedding
 from engine.runs.background import WorkState
 from engine.runs.store import Run, Store

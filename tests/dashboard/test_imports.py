@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import pkgutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import dashboard
+from tests.importing import first_to_load
 
 ROOT = Path(dashboard.__file__).parent
 HEAVY = ("torch", "timm", "torchvision", "torchmetrics")
@@ -94,12 +94,6 @@ DRAWS = (
     "preload.py",
 )
 
-IMPORT_ALONE = """
-import importlib, json, sys
-importlib.import_module(sys.argv[1])
-print(json.dumps(sorted(name for name in sys.argv[2:] if name in sys.modules)))
-"""
-
 OPEN_ALL_PAGES = """
 import json, sys
 from dashboard.runs import store
@@ -116,35 +110,27 @@ print(json.dumps(sorted(name for name in sys.argv[1:] if name in sys.modules)))
 """
 
 
-def loaded(code: str, *arguments: str) -> list[str]:
-    """Returns which heavy packages a fresh process has loaded after some code."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments, *HEAVY],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=ROOT.parent,
-        env={**os.environ},
-    )
-    assert done.returncode == 0, done.stderr
-    found: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def test_all_modules_are_looked_at() -> None:
     assert {"dashboard.charts", "dashboard.guard", "dashboard.server", "dashboard.live"} <= set(
         MODULES
     )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_module_loads_torch(module: str) -> None:
-    assert loaded(IMPORT_ALONE, module) == []
+def test_no_module_loads_torch() -> None:
+    assert first_to_load(HEAVY, MODULES) == {}
 
 
 def test_no_page_loads_torch() -> None:
-    assert loaded(OPEN_ALL_PAGES) == []
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_ALL_PAGES, *HEAVY],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 def imports_of(file: Path) -> set[str]:

@@ -18,7 +18,7 @@ from engine.caching import ArrayCache
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.data.samples import write_sample
 from engine.errors import DataError, WeightsError
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight import batch_worker
 from engine.insight.batch_classes import Side, compare, farthest, usual_images
 from engine.insight.batch_drift import BatchDrift, finding_of
@@ -31,7 +31,6 @@ from engine.insight.batch_work import (
     known_drift,
     start_check,
 )
-from engine.insight.blends import CHECKPOINT_FILE
 from engine.insight.intervals import Estimate
 from engine.insight.planes import directions
 from engine.insight.two_samples import Alikeness, alikeness

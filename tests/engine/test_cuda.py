@@ -12,6 +12,7 @@ import engine.training.layout
 import engine.training.precision
 from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.errors import TrainingError
+from engine.home import CHECKPOINT_FILE
 from engine.models.backbone import build_backbone
 from engine.models.classifier import build_classifier
 from engine.models.exact import exact_convolutions
@@ -23,7 +24,7 @@ from engine.training.precision import Precision
 from engine.training.predictions import Predictions
 from engine.training.repeatable import insist_where_possible
 from engine.training.session import Session
-from engine.training.trainer import CHECKPOINT_FILE, run_epochs
+from engine.training.trainer import run_epochs
 from tests.conftest import Recorder
 from tests.engine.gpu import FULL, NEEDS_GPU, SGD, Bench
 from tests.engine.helm import FREEZE_BLOCK3, HALVE_HEAD, Helm

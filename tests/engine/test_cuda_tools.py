@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from engine.data.manifest import Manifest
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.soup import make_soup
 from engine.models.backbone import build_backbone
 from engine.models.folding import Folds
@@ -24,7 +24,6 @@ from engine.training.device import wait_for
 from engine.training.instant import HeadBench
 from engine.training.lr_finder import Limits, find_both
 from engine.training.speeds import FORWARD, TRAIN_FULL, known_speeds
-from engine.training.trainer import CHECKPOINT_FILE
 from tests.conftest import Recorder
 from tests.engine.gpu import FULL, GPU, NEEDS_GPU, Bench
 from tests.engine.specs import tiny_spec

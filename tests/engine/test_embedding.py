@@ -15,9 +15,8 @@ from engine.caching import ArrayCache
 from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.errors import DataError, WeightsError
 from engine.events import Kind
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight import embedding, embedding_worker
-from engine.insight.blends import CHECKPOINT_FILE
 from engine.insight.compare import report
 from engine.insight.embed import embed_run
 from engine.insight.embedding import (

@@ -19,7 +19,7 @@ from engine.cli.app import app
 from engine.cli.follow import follow
 from engine.errors import TrainingError
 from engine.events import note_of
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.insight.compare import report
 from engine.models.classifier import Classifier
 from engine.models.cut import Cut
@@ -28,7 +28,6 @@ from engine.runs.store import Store
 from engine.training import features, state
 from engine.training.device import memory_errors
 from engine.training.memory import Judging, Undo, in_parts, is_shortage, learning_note
-from engine.training.session import CHECKPOINT_FILE
 from engine.training.setting_up import set_up
 from engine.training.trainer import train
 from tests.conftest import Recorder

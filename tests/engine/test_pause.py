@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from engine.errors import SpecError
 from engine.events import ACTIVE, RESUMABLE, WORKING, Kind, Status, Value
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.runs.process import machine_name
 from engine.runs.queue import resume
 from engine.runs.replay import recorded_acts
@@ -21,7 +21,7 @@ from engine.runs.writer import EventWriter
 from engine.spec import Act
 from engine.training import blending, state, trainer
 from engine.training.reporter import StopTrainingError
-from engine.training.session import CHECKPOINT_FILE, Outcome, Session
+from engine.training.session import Outcome, Session
 from engine.training.state import state_files
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

@@ -9,11 +9,12 @@ import torch
 
 import engine.training.precision
 from engine.errors import TrainingError
+from engine.home import CHECKPOINT_FILE
 from engine.models.classifier import Classifier
 from engine.training.checkpoint import load_checkpoint
 from engine.training.precision import Precision, mixed_dtype
 from engine.training.setting_up import set_up
-from engine.training.trainer import CHECKPOINT_FILE, train
+from engine.training.trainer import train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from engine.data.manifest import Manifest
 from engine.errors import TrainingError
 from engine.events import Kind, Value
+from engine.home import CHECKPOINT_FILE
 from engine.spec import Act, RunSpec
 from engine.training import checkpoint, state, trainer
-from engine.training.session import CHECKPOINT_FILE, Session
+from engine.training.session import Session
 from engine.training.state import newest_state, state_files
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec

@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 
 from engine.errors import DataError
 from engine.events import Value
+from engine.home import CHECKPOINT_FILE
 from engine.models.catalogue import backbone_record
 from engine.runs.replay import recorded_acts
 from engine.training import loop, state, trainer
 from engine.training.feeding import Feed
 from engine.training.metrics import EpochMetrics
-from engine.training.session import CHECKPOINT_FILE, Session
+from engine.training.session import Session
 from engine.training.setting_up import set_up
 from engine.training.state import newest_state, state_files
 from tests.conftest import Recorder

@@ -11,13 +11,12 @@ import pytest
 from safetensors.torch import load_file
 
 from engine.events import MetricEvent
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.runs.process import machine_name
 from engine.runs.queue import mark_interrupted
 from engine.runs.replay import replay_spec, unapplied_acts
 from engine.runs.store import Run, Store
 from engine.spec import Act, RunSpec
-from engine.training.session import CHECKPOINT_FILE
 from engine.training.state import state_files
 from tests.engine.specs import tiny_spec
 from tests.engine.test_cli import document, refusal, thaw

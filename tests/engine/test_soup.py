@@ -17,8 +17,7 @@ import engine.cli.blends  # noqa: F401, registers its commands
 from engine.cli.app import app
 from engine.data.manifest import MANIFEST_FILE
 from engine.errors import RunNotFoundError, WeightsError
-from engine.home import run_folder, thaw_home
-from engine.insight import blends
+from engine.home import CHECKPOINT_FILE, WEIGHTS_FILE, run_folder, thaw_home
 from engine.insight.blends import (
     InterpolationReport,
     SoupReport,
@@ -34,7 +33,6 @@ from engine.insight.soup import NO_EPOCH, interpolate_run, make_soup
 from engine.models.backbone import build_backbone
 from engine.models.weights_files import checkpoint_facts
 from engine.runs.store import Run, Store
-from engine.training import trainer
 from engine.training.checkpoint import load_checkpoint
 from engine.training.curves import END_FILE, START_FILE, read_curve
 from engine.training.interpolate import average, blend
@@ -73,7 +71,7 @@ def runs(store: Store) -> dict[str, Run]:
 
 
 def best(run: Run) -> Path:
-    return run_folder(run.id) / blends.CHECKPOINT_FILE
+    return run_folder(run.id) / CHECKPOINT_FILE
 
 
 def pretended(store: Store, like: Run, settings: dict[str, Any]) -> Run:
@@ -195,11 +193,6 @@ def test_an_id_follows_from_the_runs_alone() -> None:
     assert soup_id(["b", "a"]) == soup_id(["a", "b", "a"]) != soup_id(["a", "c"])
 
 
-def test_names_are_those_that_the_trainer_writes() -> None:
-    assert blends.CHECKPOINT_FILE == trainer.CHECKPOINT_FILE
-    assert blends.WEIGHTS_FILE == trainer.WEIGHTS_FILE
-
-
 # ---- what cannot be averaged
 
 
@@ -276,7 +269,7 @@ def test_other_classes_are_refused(store: Store, runs: dict[str, Run]) -> None:
 
 def test_a_weights_file_that_was_replaced_is_noticed(store: Store, runs: dict[str, Run]) -> None:
     other = pretended(store, runs["frozen"], {})
-    change(run_folder(other.id) / blends.WEIGHTS_FILE, sentence="another file of that name")
+    change(run_folder(other.id) / WEIGHTS_FILE, sentence="another file of that name")
     [reason] = why_not_average([runs["frozen"], other])
     assert "under the same name" in reason
     assert "another file of that name" in reason

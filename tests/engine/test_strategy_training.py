@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from engine.errors import SpecError
 from engine.events import Kind, Value
+from engine.home import CHECKPOINT_FILE
 from engine.models.classifier import Classifier
 from engine.strategies import STRATEGIES
 from engine.training.checkpoint import load_checkpoint
 from engine.training.predictions import Predictions
-from engine.training.trainer import CHECKPOINT_FILE, Session, run_epochs, set_up, train
+from engine.training.trainer import Session, run_epochs, set_up, train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
 

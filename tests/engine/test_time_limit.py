@@ -8,10 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from engine.errors import SpecError
+from engine.home import CHECKPOINT_FILE
 from engine.spec import RunSpec
 from engine.training import state, trainer
 from engine.training.checkpoint import load_checkpoint
-from engine.training.session import CHECKPOINT_FILE, Session
+from engine.training.session import Session
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
 from tests.engine.test_resume import Cut, CutOffError, told

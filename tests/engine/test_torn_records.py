@@ -24,16 +24,8 @@ from engine.data.manifest import MANIFEST_FILE, Item, Manifest
 from engine.data.remedies import Remedy, current_remedies, load_remedies, record_remedies
 from engine.data.twins import alike_pairs
 from engine.errors import ThawError
-from engine.home import cache_folder, run_folder, thaw_home
-from engine.insight.blends import (
-    CHECKPOINT_FILE,
-    WEIGHTS_FILE,
-    SoupMember,
-    SoupReport,
-    soup_file,
-    soup_of,
-    why_not_average,
-)
+from engine.home import CHECKPOINT_FILE, WEIGHTS_FILE, cache_folder, run_folder, thaw_home
+from engine.insight.blends import SoupMember, SoupReport, soup_file, soup_of, why_not_average
 from engine.models.classifier import build_classifier
 from engine.models.weights_files import checkpoint_facts
 from engine.runs.background import Work, WorkState

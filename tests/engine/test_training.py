@@ -21,7 +21,7 @@ from engine.data.manifest import Manifest
 from engine.data.transforms import EvalTransform
 from engine.errors import DataError, TrainingError
 from engine.events import MetricEvent
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.models.backbone import build_backbone
 from engine.models.catalogue import backbone_record, head_parameters
 from engine.runs import worker
@@ -31,15 +31,7 @@ from engine.training.checkpoint import load_checkpoint
 from engine.training.device import choose_device
 from engine.training.metrics import EpochMetrics, macro_f1
 from engine.training.predictions import Predictions, confusion_matrix
-from engine.training.trainer import (
-    CHECKPOINT_FILE,
-    MANIFEST_FILE,
-    Outcome,
-    Session,
-    run_epochs,
-    set_up,
-    train,
-)
+from engine.training.trainer import MANIFEST_FILE, Outcome, Session, run_epochs, set_up, train
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from engine.data.manifest import MANIFEST_FILE, Batch, Manifest
 from engine.errors import DataError, SpecError, WeightsError
 from engine.events import Value
+from engine.home import CHECKPOINT_FILE
 from engine.models.grown import GrownLinear
 from engine.spec import RunSpec
 from engine.training import state, trainer
@@ -29,7 +30,7 @@ from engine.training.predictions import BEFORE_FILE, Predictions
 from engine.training.session import Session
 from engine.training.setting_up import set_up
 from engine.training.state import state_files
-from engine.training.trainer import CHECKPOINT_FILE, train
+from engine.training.trainer import train
 from engine.update.importance import PullByImportance
 from engine.update.judging import NEW, OLD
 from engine.update.methods import METHODS

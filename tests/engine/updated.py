@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from engine.home import CHECKPOINT_FILE
 from engine.spec import RunSpec
-from engine.training.trainer import CHECKPOINT_FILE, train
+from engine.training.trainer import train
 from tests.conftest import CLIPART, TINY_CLASSES, Recorder
 from tests.engine.specs import tiny_spec
 
