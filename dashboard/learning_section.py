@@ -9,6 +9,7 @@ from dashboard.elsewhere import why_not_again
 from dashboard.learning_charts import learning_figure
 from dashboard.runs import colour_of, percent, plain, store
 from dashboard.show import show_chart
+from engine.data.intake import files_of
 from engine.errors import ThawError
 from engine.insight.compare import RunReport, report
 from engine.insight.learning_curve import LearningCurve, LearningCurves, learning_curves
@@ -115,6 +116,8 @@ def _start(shares: Shares) -> None:
         st.warning(plain(reasons[0]), icon=":material/replay:")
         return
     try:
+        for folder in dict.fromkeys(spec.data for _, spec in shares.missing):
+            files_of(folder)
         enqueue(store(), list(shares.missing))
     except ThawError as error:
         st.warning(plain(str(error)), icon=":material/error:")

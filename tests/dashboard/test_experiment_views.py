@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,12 @@ from tests.pretend import act_event
 pytestmark = pytest.mark.usefixtures("small_sample")
 
 
-def add_ways(store: Store, fractions: Sequence[float] = (1.0,), seeds: int = 3) -> list[Run]:
+def add_ways(
+    store: Store,
+    fractions: Sequence[float] = (1.0,),
+    seeds: int = 3,
+    folder: Path = Path("/photos"),
+) -> list[Run]:
     """Returns frozen and full runs over seeds and shares; full is the better one throughout."""
     return [
         finish(
@@ -35,7 +41,7 @@ def add_ways(store: Store, fractions: Sequence[float] = (1.0,), seeds: int = 3) 
                 store,
                 strategy,
                 seed=seed,
-                data={"folder": "/photos", "train_fraction": fraction},
+                data={"folder": str(folder), "train_fraction": fraction},
             ),
             (best - 0.2, best - 0.01 * seed),
             fingerprint=f"share {fraction}",
@@ -133,8 +139,8 @@ def test_cost_before_anything_was_judged_says_so(store: Store) -> None:
 # ---- Learning curve
 
 
-def test_one_click_queues_what_is_missing(store: Store) -> None:
-    runs = add_ways(store, seeds=2)
+def test_one_click_queues_what_is_missing(store: Store, tiny_folder: Path) -> None:
+    runs = add_ways(store, seeds=2, folder=tiny_folder)
     page = open_page("compare", ids(runs), view="Learning curve")
     start = button(page, "compare.learning.start")
     assert start.label == "Train on 10, 25, 50 % of the images: 12 runs"
@@ -148,6 +154,15 @@ def test_one_click_queues_what_is_missing(store: Store) -> None:
     written = text_of(page)
     assert "4 of 16 runs have ended" in written
     assert "compare.learning.start" not in [one.key for one in page.button]
+
+
+def test_nothing_is_queued_where_the_images_are_gone(store: Store) -> None:
+    runs = add_ways(store, seeds=1)
+    page = open_page("compare", ids(runs), view="Learning curve")
+    button(page, "compare.learning.start").click()
+    page.run()
+    assert "There is no folder /photos" in page.warning[0].value
+    assert len(store.all_runs()) == 2
 
 
 def test_curves_are_drawn_from_all_shares_in_the_store(store: Store) -> None:
