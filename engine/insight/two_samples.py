@@ -4,7 +4,7 @@ Two looks, since each sees what the other may not: whether the sets differ at al
 discrepancy, Gretton et al. 2012), and how well a stranger could tell them apart, image by image
 (a classifier's AUC on images that it has not seen, Lopez-Paz & Oquab 2017).
 
-Shapes: N images of one set, M of the other, P of both, D features, R resamples.
+Shapes: N images of one set, M of the other, P of both, D features, R ways to part them in two.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.insight.intervals import Estimate
+from engine.insight.intervals import Estimate, auc_estimate
 
 SEED = 0
 PERMUTATIONS = 999
-RESAMPLES = 2000
 FOLDS = 5
 # Fewer images of a set tell nothing.
 LEAST = 2 * FOLDS
@@ -109,7 +108,7 @@ def _unbiased(
 def _told_apart(both_PD: NDArray[np.float64], is_second_P: NDArray[np.bool_]) -> Estimate:
     """Returns the AUC of a classifier on images that it has not learnt from.
 
-    The interval is that of other images judged by the same classifiers (bootstrap, percentiles).
+    The interval is that of other images judged by the same classifiers.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -124,13 +123,4 @@ def _told_apart(both_PD: NDArray[np.float64], is_second_P: NDArray[np.bool_]) ->
     score_P = cross_val_predict(
         classifier, both_PD, is_second_P, cv=folds, method="decision_function"
     )
-    first_N, second_M = score_P[~is_second_P], score_P[is_second_P]
-    above_NM = (second_M > first_N[:, None]) + 0.5 * (second_M == first_N[:, None])
-    random = np.random.default_rng(SEED)
-    share_RN = random.multinomial(len(first_N), np.full(len(first_N), 1 / len(first_N)), RESAMPLES)
-    share_RM = random.multinomial(
-        len(second_M), np.full(len(second_M), 1 / len(second_M)), RESAMPLES
-    )
-    auc_R = np.einsum("rm,rm->r", share_RN @ above_NM, share_RM) / above_NM.size
-    low, high = np.percentile(auc_R, [2.5, 97.5])
-    return Estimate(float(above_NM.mean()), float(low), float(high))
+    return auc_estimate(score_P[~is_second_P], score_P[is_second_P])

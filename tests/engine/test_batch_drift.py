@@ -198,7 +198,7 @@ def test_digits_as_classes_of_their_own_are_told_apart_too(
     assert found.classes == ()
     assert found.overall is None
     assert found.whole is not None
-    assert found.whole.auc.low > 0.99
+    assert found.whole.auc.low > 0.95
     assert len(found.new_classes) == 10
     assert found.absent == CLASSES
     assert "the model knows none of their classes" in drift_verdict(found)[0]

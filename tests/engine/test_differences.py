@@ -18,6 +18,7 @@ from engine.insight.differences import (
 from engine.insight.intervals import (
     Estimate,
     accuracy_estimate,
+    auc_estimate,
     estimate_over_seeds,
     mean_accuracy_estimate,
     mean_estimate,
@@ -65,6 +66,29 @@ def test_the_interval_of_one_run_is_wilsons(right: int, num: int) -> None:
     ours = accuracy_estimate(np.arange(num) < right)
     low, high = proportion.proportion_confint(right, num, method="wilson")
     assert (ours.low, ours.high) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+def test_an_auc_s_interval_holds_the_true_one(shift: float) -> None:
+    random = np.random.default_rng(0)
+    true = stats.norm.cdf(shift / np.sqrt(2))
+    found = [
+        auc_estimate(random.normal(size=20), random.normal(shift, size=35)) for _ in range(400)
+    ]
+    assert np.mean([one.value for one in found]) == pytest.approx(true, abs=0.01)
+    assert np.mean([one.low <= true <= one.high for one in found]) == pytest.approx(0.95, abs=0.03)
+
+
+def test_an_auc_of_one_is_not_known_for_sure() -> None:
+    low, high = np.arange(20.0), np.arange(20.0) + 20
+    told = auc_estimate(low, high)
+    assert (told.value, told.high) == (1.0, 1.0)
+    assert 0.85 < told.low < 0.95
+    assert auc_estimate(np.repeat(low, 10), np.repeat(high, 10)).low > 0.98
+    other_way = auc_estimate(high, low)
+    assert (other_way.low, other_way.value) == (0.0, 0.0)
+    assert other_way.high == pytest.approx(1 - told.low)
+    assert auc_estimate(np.ones(20), np.ones(20)).value == 0.5
 
 
 def test_the_bootstrap_as_scipy_has_it() -> None:
