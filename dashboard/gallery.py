@@ -103,4 +103,4 @@ def told(image: JudgedImage, names: Sequence[str]) -> str:
 def _answer(name: str, answer: Answer) -> str:
     mark = ":material/check:" if answer.is_right else ":material/close:"
     named = "" if answer.is_right else f" {plain(answer.named)}"
-    return f"{mark} {name}{named} {100 * answer.probability:.0f} %"
+    return f"{mark} {name}{named} {100 * answer.probability:.0f}\u00a0%"

@@ -1,4 +1,4 @@
-"""Which model is updated: that of a run, the latest to begin with, or of a checkpoint."""
+"""Which model is updated: that of a run, the latest one or the one updated last, or of a file."""
 
 from collections.abc import Sequence
 
@@ -61,7 +61,8 @@ def _of_run(page: str, asked: Sequence[Run]) -> Base | None:
         SpecError: it has none, or goes on, or came from a file and cannot be used here.
         DataError: the list of its images is missing or damaged.
     """
-    usable = [run for run in store().all_runs() if has_model(run)]
+    runs = store().all_runs()
+    usable = [run for run in runs if has_model(run)]
     by_id = {run.id: run for run in (*asked, *usable)}
     if not by_id:
         st.info(
@@ -72,12 +73,22 @@ def _of_run(page: str, asked: Sequence[Run]) -> Base | None:
         st.page_link("app_pages/train.py", label="Go to Train", icon=":material/tune:")
         return None
     last = by_id.get(st.session_state.get(f"{page}.last", ""))
-    run = _picked(page, by_id, asked[0] if asked else last or usable[0])
+    run = _picked(page, by_id, asked[0] if asked else last or _first_shown(runs, usable))
     if reason := why_not_again(run):
         raise SpecError(reason)
     base = base_of_run(run)
     _show(base, run.summary.get("best_val_accuracy"))
     return base
+
+
+def _first_shown(runs: Sequence[Run], usable: Sequence[Run]) -> Run:
+    """Returns the latest model, or what was updated since: what became of that is asked for."""
+    by_id = {run.id: run for run in usable}
+    for run in runs:
+        updated = by_id.get(run.spec.update.start)
+        if updated or run.id in by_id:
+            return updated or run
+    return usable[0]
 
 
 def has_model(run: Run) -> bool:

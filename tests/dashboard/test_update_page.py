@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.data.manifest import build_manifest
 from engine.files import write_text
-from engine.home import run_folder
+from engine.home import CHECKPOINT_FILE, run_folder
 from engine.runs.store import Run, Store
 from engine.spec import DataSpec, RunSpec
 from engine.update.foreseen import Way, named_updates
@@ -118,6 +118,18 @@ def test_the_latest_model_is_picked_and_stays_so(store: Store, tiny_folder: Path
     add_model(store, tiny_folder)
     run(page)
     assert runs_in_address(page) == [newer.id]
+
+
+def test_a_model_that_was_updated_since_comes_first(
+    store: Store, model: Run, batch: Path, tiny_folder: Path
+) -> None:
+    other = add_model(store, tiny_folder)
+    assert runs_in_address(open_update()) == [other.id]
+    update = of_update(store, model, batch)
+    (run_folder(update.id) / CHECKPOINT_FILE).write_bytes(b"weights")
+    assert runs_in_address(open_update()) == [model.id]
+    newest = add_model(store, tiny_folder)
+    assert runs_in_address(open_update()) == [newest.id]
 
 
 def test_the_address_picks_the_model(store: Store, model: Run, tiny_folder: Path) -> None:
