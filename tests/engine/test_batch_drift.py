@@ -430,6 +430,7 @@ def test_a_process_of_its_own_checks_and_keeps(runs: dict[str, Run], folders: Pa
     assert batch_worker.main(check.key) == 0
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_a_document(runs: dict[str, Run], folders: Path) -> None:
     asked = ["drift", runs["frozen"].id[:8], str(folders / "same")]
     found = document(thaw(*asked, "--json"))

@@ -109,6 +109,7 @@ def test_what_cannot_be_corrected_is_a_sentence(
     assert sentence in refusal(thaw("correct", str(photos), *arguments))
 
 
+@pytest.mark.slow
 def test_a_run_applies_the_corrections_of_now_and_remembers_them(photos: Path) -> None:
     distinct = distinct_pictures(photos.parent / "many", {"cats": 8, "dogs": 8})
     name = document(thaw("correct", str(distinct), "--exclude", "cats/000.png", "--json"))["name"]
@@ -130,6 +131,7 @@ def test_a_run_applies_the_corrections_of_now_and_remembers_them(photos: Path) -
     assert without["train_images"] + without["val_images"] == 16
 
 
+@pytest.mark.slow
 def test_cross_validation_holds_back_every_picture_once(photos: Path) -> None:
     folder = distinct_pictures(photos.parent / "many", {"cats": 7, "dogs": 8})
     options = ("--strategies", "frozen", "--seeds", "1", "--folds", "3", "--epochs", "1")

@@ -20,6 +20,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 def test_an_experiment_trains_what_is_asked_and_prints_one_document(tiny_folder: Path) -> None:
     chosen = ("--strategies", "frozen,full", "--seeds", "2", "--fractions", "0.5,1")
     done = thaw("experiment", "--data", str(tiny_folder), *chosen, *TINY, "--json", timeout=400)

@@ -55,6 +55,7 @@ def test_it_draws_the_map_for_people_and_takes_the_class_that_is_named(
     assert len(rows) == 7 or "No part by itself" in rows[0]
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_a_sentence(run_id: str, tiny_folder: Path, tmp_path: Path) -> None:
     picture = str(next((tiny_folder / "birds").iterdir()))
     told = refusal(thaw("explain", run_id, "--image", picture, "--class", "trains"))

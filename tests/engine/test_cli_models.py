@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torchvision import models
 
@@ -65,6 +66,7 @@ def test_a_recipe_is_trained_and_can_be_overridden(tiny_folder: Path) -> None:
     assert "was trained with mean 0.5" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_update_of_a_checkpoint_needs_no_backbone_named(tiny_folder: Path) -> None:
     """random weights → checkpoint → a second run that starts from it."""
     train = ("train", "--data", str(tiny_folder), "--epochs", "1", *TINY, "--json")

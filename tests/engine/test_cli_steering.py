@@ -94,6 +94,7 @@ def test_a_run_that_goes_on_cannot_be_replayed(store: Store, going: Run) -> None
     assert len(store.all_runs()) == 1
 
 
+@pytest.mark.slow
 def test_a_replay_is_followed_to_its_end_and_does_the_same(
     store: Store, tiny_folder: object
 ) -> None:

@@ -36,6 +36,7 @@ def base(thaw_home: Path, tiny_folder: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_several_methods_and_seeds_are_one_table(base: Run, came: Path) -> None:
     arguments = ("--data", str(came), "--method", "naive,frozen_head", "--method", "ncm")
     found = document(thaw("update", base.id, *arguments, "--seeds", "2", "--json"))

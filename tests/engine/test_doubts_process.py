@@ -247,6 +247,7 @@ def test_what_a_person_said_is_right_is_not_shown(data: DataSpec) -> None:
     assert [entry["picture"]["path"] for entry in shown] == [other.path]
 
 
+@pytest.mark.slow
 def test_the_command_looks_once(data: DataSpec) -> None:
     found = document(thaw("inspect", data.folder, "--doubts", "--json"))["doubts"]
     known = known_doubts(doubts_key(data))

@@ -211,6 +211,7 @@ def test_a_run_whose_store_stays_away_fails_with_a_sentence(
 # ---- from end to end
 
 
+@pytest.mark.slow
 def test_a_run_and_its_supervisor_outlive_a_restart_of_the_server(
     own_server: Server, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

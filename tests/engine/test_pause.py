@@ -307,6 +307,7 @@ def metrics(store: Store, run: Run, kind: Kind) -> list[tuple[int, dict[str, Val
     ]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_paused_ends_and_another_goes_on(store: Store, tiny_folder: Path) -> None:
     settings = FULL | {"training.epochs": 30, "images.augmentation": "standard"}
     spec = tiny_spec(tiny_folder, settings)

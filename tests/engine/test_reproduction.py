@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from engine.insight.compare import RunReport, report
 from engine.insight.reproduction import comparison_commands, reproduction, script
 from engine.runs.store import Store
@@ -18,6 +20,7 @@ from tests.pretend import act_event
 NAME = 'it\'s $(touch evil) `touch evil` "quoted"\nEND_OF_SPEC'
 
 
+@pytest.mark.slow
 def test_the_script_trains_the_same_numbers_in_a_store_of_its_own(
     tiny_folder: Path, tmp_path: Path, thaw_home: Path
 ) -> None:

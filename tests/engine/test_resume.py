@@ -22,6 +22,7 @@ from engine.training.session import Session
 from engine.training.state import newest_state, state_files
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
+from tests.sweeps import sweep
 
 EPOCHS = 4
 STEPS = 3
@@ -51,6 +52,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "partial": {"strategy.name": "partial", "strategy.last_stages": 2},
     "norm_only": {"strategy.name": "norm_only", "training.batch_norm": "update"},
 }
+OFTEN = ("frozen", "full, everything on", "gradual", "lp_ft")
 
 
 class CutOffError(Exception):
@@ -119,7 +121,7 @@ def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", sweep(SETTINGS, OFTEN.__contains__))
 def test_going_on_is_as_if_nothing_had_happened(
     name: str, tiny_folder: Path, tmp_path: Path, ended: list[Session]
 ) -> None:

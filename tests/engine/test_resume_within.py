@@ -23,6 +23,7 @@ from engine.training.state import newest_state, state_files
 from tests.conftest import Recorder
 from tests.engine.specs import tiny_spec
 from tests.engine.test_resume import Cut, CutOffError, ended, same, told, weights
+from tests.sweeps import sweep
 
 __all__ = ["ended"]
 
@@ -136,7 +137,7 @@ def require_next_steps(parts: Sequence[Recorder], cuts: Sequence[int]) -> None:
     assert firsts == list(cuts)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", sweep(SETTINGS, lambda name: name == "everything"))
 def test_going_on_within_epochs_is_as_if_nothing_had_happened(
     name: str, tiny_folder: Path, tmp_path: Path, ended: list[Session]
 ) -> None:
@@ -164,6 +165,7 @@ def test_what_few_reports_are_made_of_is_kept(
     require_the_same(spec, tmp_path, [9, 15], ended)
 
 
+@pytest.mark.slow
 def test_what_was_steered_within_an_epoch_stays_steered(
     tiny_folder: Path, tmp_path: Path, ended: list[Session]
 ) -> None:
@@ -177,6 +179,7 @@ def test_what_was_steered_within_an_epoch_stays_steered(
     require_the_same(spec_of(tiny_folder, settings), tmp_path, [11, 12, 14], ended)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_is_judged_is_judged_again(
     tiny_folder: Path, tmp_path: Path, ended: list[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:

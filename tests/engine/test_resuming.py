@@ -163,6 +163,7 @@ def steps_of(store: Store, run_id: str) -> list[int]:
     return [event.step for event in store.events_of_kind(run_id, "step")]
 
 
+@pytest.mark.slow
 def test_what_was_steered_is_steered_again_at_the_same_steps(tiny_folder: Path) -> None:
     store = Store()
     spec = tiny_spec(
@@ -242,6 +243,7 @@ def test_a_stopped_run_goes_on_from_the_command_line(tiny_folder: Path) -> None:
     assert not store.run(run.id).stop_requested
 
 
+@pytest.mark.slow
 def test_a_run_is_tried_again_and_another_starts_from_its_settings(
     tiny_folder: Path, tmp_path: Path
 ) -> None:

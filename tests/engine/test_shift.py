@@ -517,6 +517,7 @@ def test_what_stands_for_the_work_does_not_depend_on_the_order(runs: dict[str, R
 # ---- thaw shift
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_was_found(runs: dict[str, Run]) -> None:
     ids = [run.id for run in runs.values()]
     printed = document(thaw("shift", *ids, "--json"))

@@ -57,6 +57,7 @@ def test_rows_give_mean_deviation_and_what_failed() -> None:
     assert table[3].startswith("| Frozen (`frozen`) | 70.0 % ± 10.0 | 3 | 1 | 10 |")
 
 
+@pytest.mark.slow
 def test_a_survey_trains_what_is_asked_and_prints_a_table(tiny_folder: Path) -> None:
     chosen = ["--strategies", "frozen,lora", "--seeds", "1"]
     done = thaw("survey", "--data", str(tiny_folder), *chosen, *TINY, "--json", timeout=240)

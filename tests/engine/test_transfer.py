@@ -365,6 +365,7 @@ def test_paths_of_windows_stay_as_they_are() -> None:
 # ---- the command line
 
 
+@pytest.mark.slow
 def test_from_the_command_line(there: Path, tmp_path: Path, thaw_home: Path) -> None:
     with at_home(there) as other:
         ids = [run_called(other, name).id for name in ("frozen", "whole")]

@@ -32,7 +32,10 @@ def test_the_discrepancy_by_hand() -> None:
     assert found == pytest.approx(within_first + within_second - 2 * across)
 
 
-@pytest.mark.parametrize(("nums", "features"), [((40, 40), 64), ((70, 20), 256)])
+@pytest.mark.parametrize(
+    ("nums", "features"),
+    [((40, 40), 64), pytest.param((70, 20), 256, marks=pytest.mark.slow)],
+)
 def test_sets_from_one_source_are_seldom_told_apart(nums: tuple[int, int], features: int) -> None:
     found = [drawn(seed, nums, features) for seed in range(REPEATS)]
     most = int(stats.binom.ppf(0.999, REPEATS, 0.05))

@@ -39,6 +39,7 @@ from tests.conftest import TINY_CLASSES, Recorder
 from tests.engine.specs import tiny_spec
 from tests.engine.test_resume import Cut, CutOffError, same, told
 from tests.engine.updated import NEW_CLASS, InUse, in_use, new_images
+from tests.sweeps import sweep
 
 __all__ = ["in_use"]
 
@@ -506,7 +507,7 @@ RESUMED: Mapping[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("method", RESUMED)
+@pytest.mark.parametrize("method", sweep(RESUMED, ("replay", "ewc", "wise_ft").__contains__))
 def test_an_update_that_was_cut_off_goes_on_to_the_same_numbers(
     method: str, in_use: InUse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
