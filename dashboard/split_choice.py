@@ -39,8 +39,8 @@ def split_section(page: str, data: DataSpec, least_classes: int) -> DataSpec:
     sliders = st.container()
     if not is_split or st.session_state.get(val_folder_key(page, data.folder)):
         values |= _further(page, data.folder, is_split)
-        data = DataSpec.parse(values)
-        is_split = allowed_images(data, least_classes).val is not None
+        if values["val_folder"]:
+            is_split = allowed_images(DataSpec.parse(values), least_classes).val is not None
     with sliders:
         values |= _given_split(page) if is_split else _drawn_split(page)
     return DataSpec.parse(values)

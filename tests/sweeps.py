@@ -8,11 +8,4 @@ import pytest
 
 def sweep(cases: Iterable[Any], is_kept: Callable[[Any], bool]) -> list[Any]:
     """Returns the cases of a parametrisation, marked as slow but for those that are kept."""
-    return [
-        one if is_kept(one) else pytest.param(*_values(one), marks=pytest.mark.slow)
-        for one in cases
-    ]
-
-
-def _values(case: Any) -> tuple[Any, ...]:
-    return case if isinstance(case, tuple) else (case,)
+    return [one if is_kept(one) else pytest.param(one, marks=pytest.mark.slow) for one in cases]

@@ -14,11 +14,11 @@ import numpy as np
 import psutil
 from playwright.async_api import Page, async_playwright
 
-from engine.events import MetricEvent, Value
+from engine.events import MetricEvent
 from engine.runs.queue import enqueue
 from engine.runs.store import Run, Store
-from engine.runs.writer import EventWriter
 from engine.spec import RunSpec
+from tests.benchmarks.pretended_steps import STEPS, keep_telling, tell_past
 from tests.benchmarks.served import fresh_dashboard
 from tests.benchmarks.watched_training import steps_per_second
 from tests.conftest import CLIPART
@@ -28,9 +28,6 @@ from tests.serving import CHROMIUM_FLAGS, Dashboard, chromium_path
 
 MIB = 2**20
 NUM_PRETENDED = 4
-# Runs that pretend write this often; the real one as often as it does steps.
-EVERY_SECONDS = 0.2
-STEPS = 500
 # How long everyone stays, and stays away, in turns; the first seconds of either do not count, in
 # which pages that were just opened are busy with themselves.
 TURN_SECONDS = 45.0
@@ -131,7 +128,7 @@ async def _watch(
     ]
     for run in pretended:
         tell_past(store, run, past)
-    pretending = [asyncio.create_task(_pretend(store, run, past)) for run in pretended]
+    pretending = [asyncio.create_task(keep_telling(store, run, past)) for run in pretended]
     samples: list[Sample] = []
     sampling = asyncio.create_task(_sample(dashboard, store.run(trained.id).pid, samples))
     turns, wrong = await _take_turns(dashboard, minutes, people, num_pages, ids)
@@ -163,31 +160,6 @@ async def _until_it_trains(store: Store, run: Run) -> None:
     while not store.events_of_kind(run.id, "step"):
         assert store.run(run.id).is_active, store.run(run.id).reason
         await asyncio.sleep(0.5)
-
-
-def step_values(step: int) -> dict[str, Value]:
-    """Returns what a pretended step tells."""
-    return {"train/loss": 1 / step, "images_per_second": 100.0, "lr/head": 1e-3}
-
-
-def tell_past(store: Store, run: Run, num_steps: int) -> None:
-    """Lets a pretended run tell its first steps at once."""
-    for start in range(1, num_steps + 1, 1000):
-        steps = range(start, min(start + 1000, num_steps + 1))
-        now = time.time()
-        store.append(run.id, [(now, "step", 1 + s // STEPS, s, step_values(s)) for s in steps])
-
-
-async def _pretend(store: Store, run: Run, past: int) -> None:
-    """Writes a step every now and then until it is cancelled."""
-    writer = EventWriter(store, run.id)
-    try:
-        for step in itertools.count(past + 1):
-            writer.emit("step", 1 + step // STEPS, step, step_values(step))
-            await asyncio.sleep(EVERY_SECONDS)
-    finally:
-        writer.close()
-        store.set_status(run.id, "finished")
 
 
 async def _sample(dashboard: Dashboard, worker: int | None, samples: list[Sample]) -> None:

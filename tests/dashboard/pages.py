@@ -98,6 +98,11 @@ def start_button(page: AppTest) -> Any:
     return button
 
 
+def press_start(page: AppTest) -> AppTest:
+    start_button(page).click()
+    return run(page)
+
+
 def learning(page: AppTest) -> list[tuple[int, int]]:
     """Returns (parameters that will learn, parameters) of each run on the Train page."""
     found = re.findall(r"([\d,]+) of ([\d,]+) parameters will learn", text_of(page))

@@ -1,6 +1,5 @@
-"""Train: what a newcomer sees, what a click starts, and what is said of unusable folders."""
+"""Train: what a newcomer sees, and what a click starts."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.dashboard.pages import (
     controls_of,
     learning,
     open_page,
+    press_start,
     run,
     runs_in_address,
     start_button,
@@ -30,21 +30,6 @@ from tests.dashboard.pages import (
 from tests.engine.specs import tiny_spec
 
 BACKBONE_PARAMETERS = 3_371_008
-
-
-def open_folder(folder: Path | str) -> AppTest:
-    """Returns the Train page after a path was typed."""
-    page = choose(open_page("train"), "train.source", "folder")
-    return choose(page, "train.folder", str(folder))
-
-
-def sentence(page: AppTest) -> str:
-    """Returns the one error on a page that offers no start, as a person reads it."""
-    [error] = page.error
-    assert start_button(page).disabled
-    assert not page.get("progress")
-    assert error.value.rstrip().endswith(".")
-    return str(error.value).replace("\\", "")
 
 
 def test_the_first_view_shows_the_sample_data_and_what_to_do(store: Store) -> None:
@@ -205,11 +190,6 @@ def test_what_is_said_to_learn_is_what_will(
     assert said == (facts["trainable_parameters"], facts["total_parameters"])
     steps = num_batches(24 - 6, spec.training.batch_size)
     assert facts["steps_per_epoch"] == steps
-
-
-def press_start(page: AppTest) -> AppTest:
-    start_button(page).click()
-    return run(page)
 
 
 @pytest.mark.usefixtures("small_sample")
@@ -403,112 +383,3 @@ class TestStart:
             f"Frozen · {small_sample.name}",
             f"Full · {small_sample.name}",
         }
-
-
-@pytest.mark.usefixtures("small_sample")
-class TestOwnFolder:
-    """Folders of people's own, good and bad."""
-
-    def test_before_a_path_is_typed_the_forms_are_explained(self) -> None:
-        page = choose(open_page("train"), "train.source", "folder")
-        assert "photos/train/cats" in page.info[0].value
-        assert start_button(page).disabled
-        assert not page.error
-
-    def test_a_good_folder_can_be_trained_on(self, store: Store, own_folder: Path) -> None:
-        shutil.move(own_folder / "birds", own_folder / "Vögel und mehr")
-        page = open_folder(f"  {own_folder} ")
-        assert "**3 classes**, 18 images to train on and 6 to validate on." in text_of(page)
-        press_start(page)
-        assert {run.spec.data.folder for run in store.all_runs()} == {str(own_folder)}
-
-    @pytest.mark.parametrize(
-        ("train", "val"), [("train", "val"), ("training", "validation"), ("Train", "Val")]
-    )
-    def test_a_validation_folder_leaves_nothing_to_split(
-        self, tiny_folder: Path, tmp_path: Path, train: str, val: str
-    ) -> None:
-        shutil.copytree(tiny_folder, tmp_path / "split" / train)
-        shutil.copytree(tiny_folder, tmp_path / "split" / val)
-        page = open_folder(tmp_path / "split")
-        assert "**3 classes**, 24 images to train on and 24 to validate on." in text_of(page)
-        assert "train.data.val_fraction" not in {one.key for one in controls_of(page)}
-
-    def test_validation_images_that_lie_elsewhere(
-        self, store: Store, tiny_folder: Path, own_folder: Path, tmp_path: Path
-    ) -> None:
-        held = tmp_path / "held back"
-        shutil.copytree(tiny_folder, held)
-        page = choose(open_folder(own_folder), f"train.data.val_folder.{own_folder}", f" {held} ")
-        assert "**3 classes**, 24 images to train on and 24 to validate on." in text_of(page)
-        assert "train.data.val_fraction" not in {one.key for one in controls_of(page)}
-        # It goes with this folder, and with no other.
-        other = tmp_path / "other"
-        shutil.copytree(tiny_folder, other)
-        assert "6 to validate on" in text_of(choose(page, "train.folder", str(other)))
-        press_start(choose(page, "train.folder", str(own_folder)))
-        assert {run.spec.data.val_folder for run in store.all_runs()} == {str(held)}
-
-    def test_validation_images_that_are_not_there(self, own_folder: Path, tmp_path: Path) -> None:
-        missing = tmp_path / "nowhere"
-        page = choose(open_folder(own_folder), f"train.data.val_folder.{own_folder}", str(missing))
-        assert f"There is no folder {missing}" in sentence(page)
-        page = choose(page, f"train.data.val_folder.{own_folder}", "")
-        assert not page.error
-
-    def test_no_such_folder(self, tmp_path: Path) -> None:
-        missing = tmp_path / "nowhere"
-        assert f"There is no folder {missing}" in sentence(open_folder(missing))
-
-    def test_a_file(self, tmp_path: Path) -> None:
-        file = tmp_path / "photos.zip"
-        file.touch()
-        assert f"{file} is a file" in sentence(open_folder(file))
-
-    def test_a_folder_with_one_class(self, own_folder: Path) -> None:
-        for name in ("fruit", "vehicles"):
-            shutil.rmtree(own_folder / name)
-        told = sentence(open_folder(own_folder))
-        assert "only the class 'birds'" in told
-        assert "at least two" in told
-
-    def test_a_folder_without_classes(self, tmp_path: Path) -> None:
-        folder = tmp_path / "nothing"
-        folder.mkdir()
-        assert "no class folders" in sentence(open_folder(folder))
-
-    def test_an_empty_class(self, own_folder: Path) -> None:
-        (own_folder / "ghosts").mkdir()
-        assert "no pictures in the class 'ghosts'" in sentence(open_folder(own_folder))
-
-    def test_a_class_of_which_nothing_can_be_read(self, own_folder: Path) -> None:
-        (own_folder / "ghosts").mkdir()
-        (own_folder / "ghosts" / "broken.jpg").write_bytes(b"not a picture")
-        told = sentence(open_folder(own_folder))
-        assert "'ghosts'" in told
-        assert "1 cannot be read" in told
-
-    def test_corrupt_files_are_counted_and_named(self, own_folder: Path) -> None:
-        whole = next((own_folder / "fruit").iterdir()).read_bytes()
-        (own_folder / "birds" / "broken.jpg").write_bytes(b"not a picture")
-        page = open_folder(own_folder)
-        assert "1 file will be left out" in [one.label for one in page.expander]
-        (own_folder / "copy").mkdir()
-        shutil.copytree(own_folder / "birds", own_folder / "copy" / "birds")
-        shutil.copytree(own_folder / "fruit", own_folder / "copy" / "fruit")
-        (own_folder / "copy" / "fruit" / "half.jpg").write_bytes(whole[: len(whole) // 2])
-        page = choose(page, "train.folder", str(own_folder / "copy"))
-        assert "2 files will be left out" in [one.label for one in page.expander]
-        left_out = page.dataframe[0].value
-        assert [Path(file).name for file in left_out["file"]] == ["broken.jpg", "half.jpg"]
-        assert "truncated" in left_out["reason"][1]
-        assert not page.error
-        assert not start_button(page).disabled
-
-    @pytest.mark.parametrize(
-        "typed",
-        ["~nobody-of-that-name/photos", "x" * 300, "C:\\Photos", "photos\0", "🐦"],
-        ids=["user", "long", "windows", "null", "picture"],
-    )
-    def test_whatever_is_typed_gets_a_sentence(self, typed: str) -> None:
-        assert sentence(open_folder(typed))

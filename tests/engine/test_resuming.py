@@ -22,6 +22,7 @@ from tests.engine.specs import tiny_spec
 from tests.engine.test_cli import document, refusal, thaw
 from tests.engine.test_resume import same
 from tests.engine.waiting import wait_for
+from tests.sweeps import sweep
 
 # A worker that keeps a state after each epoch, however short.
 WORKER = """
@@ -80,11 +81,7 @@ def kill_after(store: Store, run_id: str, process: "subprocess.Popen[bytes]", ep
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "full",
-        *(pytest.param(one, marks=pytest.mark.slow) for one in ("frozen", "gradual", "lp_ft")),
-    ],
+    "name", sweep(["full", "frozen", "gradual", "lp_ft"], lambda name: name == "full")
 )
 def test_a_killed_run_ends_as_if_it_had_not_been(name: str, tiny_folder: Path) -> None:
     store = Store()
