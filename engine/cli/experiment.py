@@ -109,7 +109,7 @@ def run_experiment(
     named = experiment_specs(ways, seeds, shares)
     require_images(named[0][1].data)
     store = Store()
-    runs = follow_all(store, enqueue(store, named), quiet=json_output)
+    runs = follow_all(store, lambda: enqueue(store, named), quiet=json_output)
     reports = [report(store, run) for run in runs]
     document = comparison(reports)
     warnings = fairness_warnings(reports)

@@ -1,7 +1,7 @@
 """Follows runs in the terminal, from the store's events alone."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -30,57 +30,64 @@ TEND_SECONDS = 3.0
 START_SECONDS = 60.0
 
 
-def follow(store: Store, run: Run, quiet: bool = False) -> Run:
-    """Shows a run's progress on stderr until it ends, and returns it as it ended.
+def follow(store: Store, start: Callable[[], Run], quiet: bool = False) -> Run:
+    """Starts a run, shows its progress on stderr until it ends, and returns it as it ended.
 
-    The first Ctrl-C asks the run to stop; a second one leaves it to itself.
+    The first Ctrl-C asks the run to stop, also one while it is being put in the queue; a second
+    one leaves it to itself.
 
     Args:
         store: holds the run.
-        run: queued or running.
+        start: puts the run in the queue and returns it.
         quiet: show nothing.
     """
     console = Console(stderr=True, quiet=quiet, markup=False)
     columns = _columns("{task.fields[unit]}")
-    with (
-        first_interrupt() as interrupt,
-        Progress(*columns, console=console, transient=True, disable=quiet) as progress,
-    ):
-        view = _View(progress, run)
-        run = _watch(store, run, view, interrupt)
+    with first_interrupt() as interrupt:
+        run = start()
+        with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
+            run = _watch(store, run, _View(progress, run), interrupt)
     _say_end(console, store, run)
     return run
 
 
-def follow_all(store: Store, runs: Sequence[Run], quiet: bool = False) -> list[Run]:
-    """Shows on stderr how many runs have ended until all have, and returns them as they ended.
+def follow_all(store: Store, start: Callable[[], Sequence[Run]], quiet: bool = False) -> list[Run]:
+    """Starts runs, shows on stderr how many have ended until all have, and returns them so.
 
-    The first Ctrl-C asks all that are left to stop; a second one leaves them to themselves.
+    The first Ctrl-C asks all that are left to stop, also one while they are being put in the
+    queue; a second one leaves them to themselves.
     """
     console = Console(stderr=True, quiet=quiet, markup=False)
+    with first_interrupt() as interrupt:
+        runs = start()
+        with Progress(
+            *_columns("runs"), console=console, transient=True, disable=quiet
+        ) as progress:
+            return _watch_all(store, runs, progress, interrupt)
+
+
+def _watch_all(
+    store: Store, runs: Sequence[Run], progress: Progress, interrupt: Interrupt
+) -> list[Run]:
     asked, tended = False, 0.0
-    with (
-        first_interrupt() as interrupt,
-        Progress(*_columns("runs"), console=console, transient=True, disable=quiet) as progress,
-    ):
-        bar = progress.add_task("waiting", total=len(runs))
-        while True:
-            if interrupt.pressed and not asked:
-                asked = True
-                console.print("Stopping; press Ctrl-C again to leave the runs going on.")
-                # From the end, so that none that waits takes the place of one that was stopped.
-                for run in reversed(runs):
-                    patiently(partial(store.request_stop, run.id))
-            if time.monotonic() - tended > TEND_SECONDS:
-                tended = time.monotonic()
-                patiently(partial(tend, store))
-            now = [patiently(partial(store.run, run.id)) for run in runs]
-            left = [run for run in now if run.is_active]
-            going_on = next((run.name for run in left if run.status != "queued"), "waiting")
-            progress.update(bar, completed=len(now) - len(left), description=going_on)
-            if not left:
-                return now
-            time.sleep(ALL_POLL_SECONDS)
+    bar = progress.add_task("waiting", total=len(runs))
+    while True:
+        if interrupt.pressed and not asked:
+            asked = True
+            progress.console.print("Stopping; press Ctrl-C again to leave the runs going on.")
+            # From the end, so that none that waits takes the place of one that was stopped.
+            for run in reversed(runs):
+                patiently(partial(store.request_stop, run.id))
+        if time.monotonic() - tended > TEND_SECONDS:
+            tended = time.monotonic()
+            patiently(partial(tend, store))
+        now = [patiently(partial(store.run, run.id)) for run in runs]
+        left = [run for run in now if run.is_active]
+        going_on = next((run.name for run in left if run.status != "queued"), "waiting")
+        progress.update(bar, completed=len(now) - len(left), description=going_on)
+        if not left:
+            return now
+        time.sleep(ALL_POLL_SECONDS)
 
 
 def _columns(unit: str) -> tuple[ProgressColumn, ...]:

@@ -75,8 +75,8 @@ def run_frontier(
     base = build_spec(spec, recipe_settings(recipe, given) | given)
     require_images(base.data)
     store = Store()
-    runs = enqueue(store, frontier_specs(base, seeds))
-    follow_all(store, runs, quiet=json_output)
+    specs = frontier_specs(base, seeds)
+    runs = follow_all(store, lambda: enqueue(store, specs), quiet=json_output)
     found = frontier(store, runs[0].group_id)
     if json_output:
         print_json(found.to_dict())

@@ -1,6 +1,7 @@
 """`thaw runs`, `show`, `compare`, `stop`, `resume`: what is in the store."""
 
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from engine.insight.experiment import pairs_of, ways_of
 from engine.insight.verdicts import cautions, verdict
 from engine.runs.queue import resume as resume_run
 from engine.runs.queue import retry, tend
-from engine.runs.store import Store
+from engine.runs.store import Run, Store
 
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
 RunArgument = Annotated[str, typer.Argument(help="A run's id, or as much of it as is unique.")]
@@ -206,16 +207,24 @@ def resume(run: RunArgument, json_output: JsonOption = False) -> None:
     """
     store = Store()
     tend(store)
-    found = store.run(run)
-    if not resume_run(store, found.id):
-        raise SpecError(
-            f"Run {found.id} is {store.run(found.id).status}; only a run that was paused, "
-            "stopped, interrupted or failed can be resumed."
-        )
-    ended = follow(store, store.run(found.id), quiet=json_output)
+    ended = follow(store, partial(_taken_up, store, store.run(run).id), quiet=json_output)
     if json_output:
         print_json(report(store, ended).to_dict())
     sys.exit(0 if ended.status == "finished" else 1)
+
+
+def _taken_up(store: Store, run_id: str) -> Run:
+    """Puts a run that ended before its time in the queue again.
+
+    Raises:
+        SpecError: it did not.
+    """
+    if not resume_run(store, run_id):
+        raise SpecError(
+            f"Run {run_id} is {store.run(run_id).status}; only a run that was paused, stopped, "
+            "interrupted or failed can be resumed."
+        )
+    return store.run(run_id)
 
 
 @app.command("retry")
@@ -228,7 +237,8 @@ def try_again(run: RunArgument, json_output: JsonOption = False) -> None:
     """
     store = Store()
     tend(store)
-    ended = follow(store, retry(store, store.run(run)), quiet=json_output)
+    found = store.run(run)
+    ended = follow(store, lambda: retry(store, found), quiet=json_output)
     if json_output:
         print_json(report(store, ended).to_dict())
     sys.exit(0 if ended.status == "finished" else 1)

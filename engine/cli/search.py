@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.app import JSON_HELP, app, console, percent, print_json, seconds
-from engine.cli.interrupt import first_interrupt
+from engine.cli.interrupt import Interrupt, first_interrupt
 from engine.cli.settings import corrections, recipe_settings
 from engine.data.intake import require_images
 from engine.errors import SpecError
@@ -96,8 +96,7 @@ def search(
         }
     )
     require_images(parsed.base.data)
-    started = start_search(parsed)
-    ended = _follow(started, quiet=json_output)
+    ended = _follow(parsed, quiet=json_output)
     found = trials_of(ended.id)
     if json_output:
         print_json(_document(ended, found))
@@ -203,31 +202,34 @@ def _read(file: Path) -> dict[str, Any]:
         raise SpecError(f"The spec file {file} cannot be read: {error}.") from error
 
 
-def _follow(one: Search, quiet: bool) -> Search:
-    """Shows the trials on stderr until the search ends, and returns it as it ended.
+def _follow(spec: SearchSpec, quiet: bool) -> Search:
+    """Starts a search, shows its trials on stderr until it ends, and returns it as it ended.
 
-    The first Ctrl-C asks it to stop; a second one leaves it to itself.
+    The first Ctrl-C asks it to stop, also one while it starts; a second one leaves it to itself.
     """
     stderr = Console(stderr=True, quiet=quiet, markup=False)
+    with first_interrupt() as interrupt:
+        one = start_search(spec)
+        with Live(console=stderr, auto_refresh=False, transient=True) as live:
+            return _watch(one, live, interrupt, quiet)
+
+
+def _watch(one: Search, live: Live, interrupt: Interrupt, quiet: bool) -> Search:
     asked, tended = False, time.monotonic()
-    with (
-        first_interrupt() as interrupt,
-        Live(console=stderr, auto_refresh=False, transient=True) as live,
-    ):
-        while True:
-            if interrupt.pressed and not asked:
-                asked = True
-                stderr.print("Stopping; press Ctrl-C again to leave it running.")
-                stop_search(one.id)
-            one, trials = look_at(one.id)
-            if not one.is_active:
-                return one
-            if not quiet:
-                live.update(_view(one, trials), refresh=True)
-            if time.monotonic() - tended > TEND_SECONDS:
-                tended = time.monotonic()
-                tend_search(one)
-            time.sleep(POLL_SECONDS)
+    while True:
+        if interrupt.pressed and not asked:
+            asked = True
+            live.console.print("Stopping; press Ctrl-C again to leave it running.")
+            stop_search(one.id)
+        one, trials = look_at(one.id)
+        if not one.is_active:
+            return one
+        if not quiet:
+            live.update(_view(one, trials), refresh=True)
+        if time.monotonic() - tended > TEND_SECONDS:
+            tended = time.monotonic()
+            tend_search(one)
+        time.sleep(POLL_SECONDS)
 
 
 def _view(one: Search, trials: Sequence[Trial]) -> Group:

@@ -83,7 +83,8 @@ def replay(run: RunArgument, json_output: JsonOption = False) -> None:
     """
     store = Store()
     tend(store)
-    again = follow(store, replays.replay(store, store.run(run)), quiet=json_output)
+    found = store.run(run)
+    again = follow(store, lambda: replays.replay(store, found), quiet=json_output)
     if json_output:
         print_json(report(store, again).to_dict())
     sys.exit(0 if again.status == "finished" else 1)

@@ -68,7 +68,8 @@ def run_survey(
     base = build_spec(spec, recipe_settings(recipe, given) | given)
     require_images(base.data)
     store = Store()
-    runs = follow_all(store, enqueue(store, survey_specs(base, names, seeds)))
+    specs = survey_specs(base, names, seeds)
+    runs = follow_all(store, lambda: enqueue(store, specs))
     rows = survey([report(store, run) for run in runs])
     if json_output:
         print_json({"rows": [row.to_dict() for row in rows], "runs": [run.id for run in runs]})

@@ -131,8 +131,7 @@ def train(
     run_name = (
         name or f"{STRATEGIES[run_spec.strategy.name].label} · {Path(run_spec.data.folder).name}"
     )
-    [run] = enqueue(store, [(run_name, run_spec)])
-    run = follow(store, run, quiet=json_output)
+    run = follow(store, lambda: enqueue(store, [(run_name, run_spec)])[0], quiet=json_output)
     if json_output:
         print_json(report(store, run).to_dict())
     sys.exit(0 if run.status == "finished" else 1)

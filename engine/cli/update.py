@@ -85,7 +85,7 @@ def update(
     ]
     for _, spec in named:
         require_learnable(spec, matching)
-    ended = follow_all(store, enqueue(store, named), quiet=json_output)
+    ended = follow_all(store, lambda: enqueue(store, named), quiet=json_output)
     results = method_results([found for one in ended if (found := update_of(one)) is not None])
     if json_output:
         print_json({"updates": base.start, "methods": [one.to_dict() for one in results]})

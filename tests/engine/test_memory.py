@@ -348,7 +348,7 @@ def test_the_command_line_tells_what_befell_a_run(
         ],
     )
     store.set_status(run.id, "finished", summary={"memory_notes": ["Memory ran out."]})
-    follow(store, store.run(run.id))
+    follow(store, lambda: store.run(run.id))
     lines = capsys.readouterr().err.splitlines()
     assert lines.count("A state is damaged.") == 1
     assert lines.count("Memory ran out.") == 2
