@@ -88,7 +88,7 @@ def test_it_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> No
     answers = iter([True, True, True, False])
     monkeypatch.setattr(allocator, "give_back", lambda: next(answers))
     # Where there is nothing to ask, nobody asks again.
-    asyncio.run(asyncio.wait_for(keep_giving_back(0.01), 10))
+    asyncio.run(asyncio.wait_for(keep_giving_back(0.01), 60))
     assert list(answers) == []
 
 
@@ -112,4 +112,4 @@ def test_a_server_gives_back_as_long_as_it_runs(
         await asyncio.sleep(0.1)
         assert len(asked) == ended
 
-    asyncio.run(asyncio.wait_for(serve(), 20))
+    asyncio.run(asyncio.wait_for(serve(), 60))

@@ -188,7 +188,7 @@ def test_an_event_arrives_while_the_page_waits(store: Store) -> None:
 
     reader, seconds = asyncio.run(read())
     assert reader.seqs() == upto(before + 3)
-    assert seconds < 2.0
+    assert seconds < dashboard.stream.KEEP_ALIVE_SECONDS / 2
 
 
 def test_a_run_that_is_finished_says_so(store: Store) -> None:

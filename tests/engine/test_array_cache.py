@@ -101,7 +101,7 @@ def test_of_two_that_want_it_at_once_one_fills_and_the_other_waits() -> None:
     def slow(array: np.ndarray) -> None:
         fills.append(1)
         begun.set()
-        assert waited.wait(10)
+        assert waited.wait(60)
         seven(array)
 
     def fill() -> None:
@@ -109,7 +109,7 @@ def test_of_two_that_want_it_at_once_one_fills_and_the_other_waits() -> None:
 
     filler = threading.Thread(target=fill)
     filler.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     second = ArrayCache("tests").get(KEY, "sevens", (4, 3), "float32", slow, waited.set)
     filler.join()
     assert fills == [1]
@@ -122,13 +122,13 @@ def test_one_that_waits_can_be_asked_to_stop() -> None:
 
     def slow(array: np.ndarray) -> None:
         begun.set()
-        done.wait(10)
+        done.wait(60)
 
     filler = threading.Thread(
         target=lambda: ArrayCache("tests").get(KEY, "slow", (4, 3), "float32", slow)
     )
     filler.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
 
     def stop() -> None:
         raise KeyboardInterrupt

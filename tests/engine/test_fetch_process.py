@@ -108,7 +108,7 @@ def test_it_ends_with_a_caller_that_is_killed(thaw_home: Path) -> None:
             assert caller.poll() is None
         assert len(workers(thaw_home)) == 1
         caller.kill()
-    wait_for(lambda: not workers(thaw_home), 20, "the end of the process")
+    wait_for(lambda: not workers(thaw_home), 60, "the end of the process")
     assert left(thaw_home) == []
 
 
@@ -151,4 +151,4 @@ def test_an_interrupt_is_neither_slept_through_nor_swallowed(where: str) -> None
         assert worker.stderr.readline() == "waits\n"
         worker.stdin.close()
         assert worker.stderr.read().endswith("tidied up\n")
-        assert worker.wait(10) == 1
+        assert worker.wait(60) == 1

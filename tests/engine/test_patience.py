@@ -175,9 +175,9 @@ def test_a_run_that_was_taken_for_dead_and_is_not_goes_on(store: Store) -> None:
     store.set_process(run.id, "elsewhere.example", os.getpid(), 1.0)
     writer = EventWriter(store, run.id)
     writer.emit("step", 1, 1, {})
-    wait_for(lambda: steps_of(store, run) == [1], 10, "a step")
+    wait_for(lambda: steps_of(store, run) == [1], 60, "a step")
     store.set_status(run.id, "interrupted", "It gave no sign of life.")
-    wait_for(lambda: store.run(run.id).status == "running", 10, "a sign of life")
+    wait_for(lambda: store.run(run.id).status == "running", 60, "a sign of life")
     writer.close()
     again = store.run(run.id)
     assert (again.status, again.reason, again.ended_at) == ("running", "", None)
@@ -243,10 +243,10 @@ def test_a_run_and_its_supervisor_outlive_a_restart_of_the_server(
     finally:
         for supervisor in supervisors():
             supervisor.kill()
-            supervisor.wait(timeout=10)
+            supervisor.wait(timeout=60)
         for run in store.all_runs(WORKING):
             if run.pid is not None:
                 os.killpg(run.pid, signal.SIGKILL)
         for child in process_module._STARTED:
-            child.wait(timeout=10)
+            child.wait(timeout=60)
     store.close()

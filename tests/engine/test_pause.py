@@ -282,15 +282,15 @@ def test_a_pause_reaches_the_training_loop_and_can_be_refused(store: Store) -> N
     writer = EventWriter(store, run.id)
     assert not writer.should_pause()
     store.request_pause(run.id)
-    wait_for(writer.should_pause, 10, "the request to pause")
+    wait_for(writer.should_pause, 60, "the request to pause")
     assert writer.should_stop()
     writer.refuse_pause("There is no room.")
     assert not writer.should_stop()
     assert (status_of(store, run), store.run(run.id).reason) == ("running", "There is no room.")
     store.request_pause(run.id)
-    wait_for(writer.should_pause, 10, "the second request to pause")
+    wait_for(writer.should_pause, 60, "the second request to pause")
     store.request_stop(run.id)
-    wait_for(lambda: not writer.should_pause(), 10, "the request to stop")
+    wait_for(lambda: not writer.should_pause(), 60, "the request to stop")
     writer.close()
 
 

@@ -55,7 +55,7 @@ def store(monkeypatch: pytest.MonkeyPatch, either_database: str) -> Iterator[Sto
     yield opened
     for supervisor in supervisors():
         supervisor.kill()
-        supervisor.wait(timeout=10)
+        supervisor.wait(timeout=60)
     for run in opened.all_runs():
         opened.request_stop(run.id)
         is_ours = run.pid not in (None, os.getpid())
@@ -171,13 +171,13 @@ def test_a_killed_supervisor_leaves_training_going_and_tend_starts_another(
     pid = wait_for_process(store, first).pid
     [supervisor] = supervisors()
     supervisor.kill()
-    supervisor.wait(timeout=10)
+    supervisor.wait(timeout=60)
     wait_for_epochs(store, first, 1)
     tend(store)
     assert store.run(first.id).status == "running"
     assert store.run(first.id).pid == pid
     assert store.run(second.id).status == "queued"
-    wait_for(supervisors, 10, "another supervisor")
+    wait_for(supervisors, 60, "another supervisor")
     store.request_stop(first.id)
     wait_until(store, first, "stopped")
     wait_for_process(store, second)
@@ -191,7 +191,7 @@ def test_a_worker_killed_while_no_supervisor_lives_is_seen_by_whoever_looks(
     assert pid is not None
     [supervisor] = supervisors()
     supervisor.kill()
-    supervisor.wait(timeout=10)
+    supervisor.wait(timeout=60)
     kill(pid)
 
     def noticed() -> bool:

@@ -405,7 +405,7 @@ def no_training(store: Store) -> Iterator[None]:
     for child in process_module._STARTED:
         if child.poll() is None:
             child.kill()
-        child.wait(10)
+        child.wait(60)
 
 
 def drivers(search_id: str) -> list[psutil.Process]:
@@ -431,7 +431,7 @@ def test_a_killed_driver_is_followed_by_another_that_goes_on(store: Store) -> No
     [driver] = drivers(search.id)
     assert driver_at_work(search.id)
     os.kill(driver.pid, signal.SIGKILL)
-    driver.wait(10)
+    driver.wait(60)
     assert not driver_at_work(search.id)
     store.append(run.id, [epoch_event(2, 0.7)])
     store.set_status(run.id, "finished", summary={"seconds": 3.0})
@@ -454,7 +454,7 @@ def test_only_one_process_drives_a_search(store: Store) -> None:
     search = start_search(search_spec(RATES, trials=2))
     wait_for(lambda: store.all_runs(("queued",)), 60, "the first trial's run")
     search_study.start_driver(search.id)
-    wait_for(lambda: len(drivers(search.id)) == 2, 10, "a second process")
+    wait_for(lambda: len(drivers(search.id)) == 2, 60, "a second process")
     with PretendWorker(steady):
         wait_for(lambda: not find_search(search.id).is_active, 60, "the end of the search")
         wait_for(lambda: not drivers(search.id), 30, "both processes to leave")

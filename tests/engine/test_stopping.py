@@ -50,7 +50,7 @@ def hung(store: Store) -> Iterator[Hung]:
     for one in (process, helper):
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
     process.stdout.close()
 
 
@@ -67,8 +67,8 @@ def test_a_run_that_hangs_is_ended_with_all_that_it_started_when_its_time_is_ove
     assert process.poll() is None
     monkeypatch.setenv("THAW_STOP_SECONDS", "0")
     tend(store)
-    assert process.wait(timeout=10) == -signal.SIGKILL
-    wait_for(lambda: is_gone(helper), 10, "its helper to be gone")
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    wait_for(lambda: is_gone(helper), 60, "its helper to be gone")
     ended = store.run(run.id)
     assert ended.status == "stopped"
     assert "did not stop within 0 seconds" in ended.reason

@@ -45,8 +45,8 @@ def test_everything_is_in_the_store_in_order_once_closed(store: Store, run: Run)
 
 def test_it_beats_while_nothing_happens(store: Store, run: Run) -> None:
     writer = EventWriter(store, run.id)
-    first = wait_for(lambda: store.run(run.id).beat_at, 10, "a first beat")
-    wait_for(lambda: (store.run(run.id).beat_at or 0.0) > first, 10, "a second beat")
+    first = wait_for(lambda: store.run(run.id).beat_at, 60, "a first beat")
+    wait_for(lambda: (store.run(run.id).beat_at or 0.0) > first, 60, "a second beat")
     writer.close()
 
 
@@ -54,7 +54,7 @@ def test_a_stop_asked_for_in_the_store_arrives(store: Store, run: Run) -> None:
     writer = EventWriter(store, run.id)
     assert not writer.should_stop()
     store.request_stop(run.id)
-    wait_for(writer.should_stop, 10, "the request to stop")
+    wait_for(writer.should_stop, 60, "the request to stop")
     writer.close()
 
 
