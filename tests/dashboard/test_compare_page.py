@@ -285,12 +285,34 @@ def test_runs_without_epochs_say_so(store: Store) -> None:
     frozen, _ = add_pair(store)
     start(store, frozen)
     page = open_page("compare")
-    assert "No epoch is completed yet" in page.info[0].value
+    assert "These 2 runs go on" in page.info[0].value
+    assert "No epoch is completed yet" in page.info[1].value
     assert figures(page) == {}
     table = results(page)
     assert list(table["status"]) == ["running", "queued"]
     assert set(table["best val accuracy"]) == {"–"}
     assert set(table["parameters trained"]) == {"–"}
+
+
+@pytest.mark.parametrize("view", ["Overview", "Cost", "Images", "Updates"])
+def test_runs_that_go_on_are_told_in_all_views_and_can_be_followed(store: Store, view: str) -> None:
+    frozen, full = add_pair(store)
+    finish(store, frozen)
+    start(store, full)
+    page = open_page("compare", view=view)
+    assert page.info[0].value == (
+        "1 of these 2 runs goes on: what is shown is what there was so far. The page is drawn anew "
+        "as each run ends."
+    )
+    page.button(key="compare.going_on.live").click()
+    run(page)
+    assert runs_in_address(page) == [full.id]
+    assert page.title[0].value == "Live"
+
+
+def test_of_runs_that_have_ended_none_is_told_to_go_on(store: Store) -> None:
+    finished_pair(store)
+    assert not [one for one in open_page("compare").info if "go on" in one.value]
 
 
 def test_a_run_without_epochs_does_not_hide_the_other(store: Store) -> None:
