@@ -10,7 +10,7 @@ from engine.events import Value
 from engine.runs.store import Run, Store
 from engine.runs.writer import EventWriter
 from tests.dashboard.made_updates import add_update, epoch_event, tell_update
-from tests.dashboard.test_update_page import add_model
+from tests.dashboard.updating import add_model
 from tests.pretend import pretend_run
 from tests.serving import Dashboard, open_page, wait_for_status
 

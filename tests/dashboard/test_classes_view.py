@@ -15,9 +15,9 @@ from engine.insight.explaining import explain_work
 from engine.insight.saliency_maps import Question, SaliencyMap, keep_maps, work_key
 from engine.runs.background import WorkState
 from engine.runs.store import Run, Store
+from tests.dashboard.compared import figures
 from tests.dashboard.made import add_pair, add_run, finish, start
 from tests.dashboard.pages import choose, open_page, run, text_of
-from tests.dashboard.test_compare_page import figures
 
 # By both runs, wherever they are wrong.
 TAKEN_FOR = {"birds": "fruit", "fruit": "vehicles", "vehicles": "birds"}

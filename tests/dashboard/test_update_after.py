@@ -5,7 +5,7 @@ from pathlib import Path
 from engine.runs.store import Store
 from tests.dashboard.made_updates import add_update, finish_update
 from tests.dashboard.pages import choose, controls_of, open_page, text_of
-from tests.dashboard.test_update_page import (
+from tests.dashboard.updating import (
     add_model,
     batch,
     controls,

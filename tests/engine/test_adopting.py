@@ -16,7 +16,7 @@ from engine.runs.tables import runs
 from engine.runs.trash import KEPT_SECONDS, empty_trash
 from engine.update.adopting import adopt, standing_of, undo_adoption
 from engine.update.gate import Rule
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 from tests.made_updates import add_model, shares
 
 OLD, NEW = shares(360, 400), shares(10, 50)

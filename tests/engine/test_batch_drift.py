@@ -39,7 +39,7 @@ from engine.runs.store import Run, Store
 from engine.training.features import KIND
 from engine.training.reporter import StopTrainingError
 from tests.conftest import CLIPART, Recorder
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.trained_runs import trained_runs
 from tests.engine.waiting import wait_for
 

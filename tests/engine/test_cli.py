@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,41 +17,9 @@ from engine.cli.app import app
 from engine.cli.commands import COMMANDS
 from engine.runs.store import Store
 from engine.strategies import STRATEGIES
-from tests.engine.pictures import distinct_pictures
+from tests.engine.commands import TINY, document, refusal, thaw
 from tests.engine.specs import tiny_spec
 from tests.engine.test_compare import EPOCH_KEYS, RUN_KEYS
-
-THAW = str(Path(sys.executable).parent / "thaw")
-TINY = ["--image-size", "64", "--batch-size", "8", "--fit", "squash", "--device", "cpu"]
-
-
-def thaw(*arguments: str, cwd: Path | None = None, timeout: float = 120, **environment: str) -> Any:
-    """Runs `thaw`; the process has `stdout`, `stderr` and `returncode`."""
-    return subprocess.run(
-        [THAW, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=timeout,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
-def document(process: Any) -> Any:
-    """The one JSON document on stdout, of a command that went well."""
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout)
-
-
-def refusal(process: Any) -> str:
-    """The sentence on stderr of a command that was refused."""
-    assert process.returncode == 1
-    assert "Traceback" not in process.stderr
-    assert process.stderr.startswith("thaw: ")
-    assert process.stderr.count("\n") == 1
-    return str(process.stderr).strip()
-
 
 # ---- help
 
@@ -332,85 +299,6 @@ def test_a_run_that_fails_has_exit_code_1_and_a_document(own_folder: Path) -> No
     assert "'fruit'" in printed["reason"]
     assert printed["best_val_accuracy"] is None
     assert printed["epochs"] == []
-
-
-# ---- bad input
-
-
-def test_no_such_folder(tmp_path: Path) -> None:
-    said = refusal(thaw("train", "--data", str(tmp_path / "missing")))
-    assert "There is no folder" in said
-    assert "missing" in said
-
-
-def test_one_class(tmp_path: Path) -> None:
-    folder = distinct_pictures(tmp_path / "photos", {"cats": 3})
-    assert "only the class 'cats'" in refusal(thaw("train", "--data", str(folder)))
-
-
-def test_an_empty_class(tmp_path: Path) -> None:
-    folder = distinct_pictures(tmp_path / "photos", {"cats": 3, "dogs": 3})
-    (folder / "birds").mkdir()
-    assert "no pictures in the class 'birds'" in refusal(thaw("train", "--data", str(folder)))
-
-
-@pytest.mark.parametrize("rate", ["0", "nan", "inf", "-1", "2"])
-def test_a_bad_learning_rate(tiny_folder: Path, rate: str) -> None:
-    said = refusal(thaw("train", "--data", str(tiny_folder), "--lr", rate))
-    assert "optimiser.lr is " in said
-    assert "must be a number from 1e-07 to 1" in said
-
-
-def test_several_faults_are_told_at_once(tiny_folder: Path) -> None:
-    said = refusal(
-        thaw("train", "--data", str(tiny_folder), "--lr", "0", "--fit", "x", "--strategy", "y")
-    )
-    for path in ("optimiser.lr", "images.fit", "strategy.name"):
-        assert f"{path} is " in said
-
-
-def test_nothing_to_train_on() -> None:
-    assert "with --data DIR" in refusal(thaw("train"))
-
-
-@pytest.mark.parametrize("content", [None, "", "not json", '{"data": {"folder": "x"}, "speed": 3}'])
-def test_a_spec_file_that_is_none(tmp_path: Path, content: str | None) -> None:
-    file = tmp_path / "spec.json"
-    if content is not None:
-        file.write_text(content)
-    refusal(thaw("train", "--spec", str(file)))
-
-
-def test_a_refusal_in_json_is_one_document(tmp_path: Path) -> None:
-    refused = thaw("train", "--data", str(tmp_path / "missing"), "--json")
-    assert "There is no folder" in json.loads(refused.stdout)["error"]
-    refusal(refused)
-
-
-def test_bad_input_queues_nothing(tmp_path: Path) -> None:
-    thaw("train", "--data", str(tmp_path / "missing"))
-    assert document(thaw("runs", "--json")) == []
-
-
-def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for home in ("/sys/thaw", str(tmp_path / "file" / "thaw")):
-        said = refusal(thaw("runs", THAW_HOME=home))
-        assert f"cannot write to its folder {home}" in said
-        assert "set THAW_HOME" in said
-
-
-def test_a_store_that_is_none(tmp_path: Path) -> None:
-    (tmp_path / "thaw.db").write_text("no database " * 200)
-    said = refusal(thaw("runs", THAW_HOME=str(tmp_path)))
-    assert "not a database" in said
-    said = refusal(thaw("runs", THAW_DATABASE_URL="nonsense"))
-    assert "THAW_DATABASE_URL" in said
-
-
-def test_a_wrong_number_of_runs_at_once(tiny_folder: Path) -> None:
-    said = refusal(thaw("train", "--data", str(tiny_folder), THAW_MAX_RUNS="none"))
-    assert "THAW_MAX_RUNS is 'none'" in said
 
 
 # ---- logs and samples

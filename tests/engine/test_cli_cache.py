@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.caching import ArrayCache, cache_limit
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 
 
 def fill(array: Any) -> None:

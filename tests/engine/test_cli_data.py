@@ -11,8 +11,8 @@ from engine.data.manifest import MANIFEST_FILE, Manifest
 from engine.data.report import inspect_folder
 from engine.home import run_folder
 from tests.conftest import CLIPART
+from tests.engine.commands import TINY, document, refusal, thaw
 from tests.engine.pictures import distinct_pictures
-from tests.engine.test_cli import TINY, document, refusal, thaw
 
 SMALL = ["--image-size", "64", "--fit", "squash", "--set", "training.batch_size=8"]
 

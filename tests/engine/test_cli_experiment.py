@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.runs.store import Store
-from tests.engine.test_cli import thaw
+from tests.engine.commands import thaw
 
 TINY = (
     "--epochs",

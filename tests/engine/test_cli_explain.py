@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from engine.insight.saliency_maps import Question, known_maps
-from tests.engine.test_cli import TINY, document, refusal, thaw
+from tests.engine.commands import TINY, document, refusal, thaw
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.data.fetchable import FETCHABLE
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.downloaded import LAYOUTS, Maker
 from tests.engine.pictures import distinct_pictures
-from tests.engine.test_cli import document, refusal, thaw
 
 # Nothing listens there, so that no download leaves this machine.
 NOWHERE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}

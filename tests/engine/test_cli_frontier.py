@@ -14,9 +14,9 @@ from engine.runs.queue import LOCK_FILE
 from engine.runs.store import Store
 from engine.spec import RunSpec
 from engine.strategies import STRATEGIES
+from tests.engine.commands import THAW, document, refusal, thaw
 from tests.engine.pretend_worker import PretendWorker
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import THAW, document, refusal, thaw
 from tests.engine.waiting import wait_for
 
 SMALL = "torchvision/resnet18"  # five stages

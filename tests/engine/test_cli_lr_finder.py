@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from engine.runs.rate_finder import finder_state
+from tests.engine.commands import TINY, document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import TINY, document, refusal, thaw
 
 
 def test_find_lr_prints_the_promised_document_and_keeps_it_for_the_page(

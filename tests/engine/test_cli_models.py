@@ -8,7 +8,7 @@ from torchvision import models
 
 from engine.models.catalogue import backbone_names, refused
 from engine.recipes import RECIPES
-from tests.engine.test_cli import TINY, document, refusal, thaw
+from tests.engine.commands import TINY, document, refusal, thaw
 
 SMALL = "torchvision/squeezenet1_1.IMAGENET1K_V1"
 

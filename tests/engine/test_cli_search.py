@@ -16,9 +16,9 @@ from engine.runs.search_study import all_searches, find_search
 from engine.runs.store import Store
 from engine.spec import RunSpec
 from engine.strategies import STRATEGIES
+from tests.engine.commands import THAW, document, refusal, thaw
 from tests.engine.pretend_worker import PretendWorker
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import THAW, document, refusal, thaw
 from tests.engine.waiting import wait_for
 
 OVER = ("--over", "optimiser.lr=1e-4..1e-2", "--over", "strategy.name=frozen,full")

@@ -7,8 +7,8 @@ import pytest
 
 from engine.runs.store import Run, Store
 from engine.spec import Act
+from tests.engine.commands import TINY, document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import TINY, document, refusal, thaw
 from tests.pretend import act_event
 
 

@@ -14,8 +14,8 @@ from engine.spec import DataSpec, field_info
 from engine.update.methods import METHODS
 from engine.update.request import base_of_file, base_of_run, update_spec
 from tests.conftest import TINY_CLASSES
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, refusal, thaw
 from tests.engine.trained_runs import trained_runs
 from tests.engine.updated import NEW_CLASS, new_images
 

@@ -27,7 +27,7 @@ from engine.runs.doubts import (
 )
 from engine.spec import DataSpec
 from engine.training.doubts_record import Doubts, Outlier, WrongLabel
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.waiting import wait_for
 
 BACKBONE = "efficientnet_lite0"

@@ -36,7 +36,7 @@ from engine.training.checkpoint import load_checkpoint
 from engine.training.features import KIND
 from engine.training.reporter import StopTrainingError
 from tests.conftest import TINY_CLASSES, Recorder
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.trained_runs import trained_runs
 from tests.engine.waiting import wait_for
 

@@ -13,7 +13,7 @@ from engine.insight.layers import (
 )
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_run, finish
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 
 FIRST: dict[str, Value] = {"cka_images": 60}
 SECOND: dict[str, Value] = {

@@ -13,7 +13,7 @@ from engine.runs.store import Run, Store
 from engine.training.predictions import Predictions
 from engine.update.lineage import Family, family_of
 from engine.update.matrix import Matrix, matrix_of
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 from tests.made_updates import add_model, predictions
 
 

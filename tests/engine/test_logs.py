@@ -5,9 +5,7 @@ import logging
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +14,16 @@ import pytest
 from engine.logs import note, start_logs
 from engine.logs.files import LineFile
 from engine.logs.lines import LogEntry, one_line, read_line
-from engine.logs.output import CUT, cut_output, tail
 from engine.logs.places import run_log, service_log
 from engine.logs.reading import Follower, last_entries
-from engine.redact import redacted, redacted_value
-from tests.engine.waiting import wait_for
+from tests.engine.logged import entries_of, started
+
+__all__ = ["started"]
 
 
 def line(number: int, level: str = "INFO", **fields: Any) -> str:
     entry = LogEntry(1e9 + number, level, f"event {number}", "thaw.test", "worker", 7, "", fields)
     return json.dumps(entry.to_dict())
-
-
-def entries_of(file: LineFile) -> list[LogEntry]:
-    return last_entries(file.parts, 10_000)[0]
-
-
-@pytest.fixture
-def started(thaw_home: Path) -> Iterator[Path]:
-    """Logs of this very process, taken back afterwards; gives THAW_HOME."""
-    import faulthandler
-    import threading
-    import warnings
-
-    hooks = sys.excepthook, threading.excepthook, warnings.showwarning
-    root, ours = logging.getLogger(), logging.getLogger("thaw")
-    before = list(root.handlers), root.level, ours.level
-    was_on = faulthandler.is_enabled()
-    thaw_home.mkdir()
-    yield thaw_home
-    sys.excepthook, threading.excepthook, warnings.showwarning = hooks
-    root.handlers[:], root.level, ours.level = before
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
-    if was_on:
-        faulthandler.enable(file=sys.__stderr__)
 
 
 # ---- lines
@@ -285,202 +258,3 @@ def test_a_follower_waits_for_the_rest_of_a_line(tmp_path: Path) -> None:
         opened.write(whole[30:])
     assert [one.event for one in follower.new_entries()] == ["event 1"]
     follower.close()
-
-
-# ---- what processes print
-
-
-def test_output_is_cut_at_its_beginning_and_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "worker.log"
-    with path.open("ab") as opened:
-        for number in range(2000):
-            opened.write(f"line {number}\n".encode())
-        opened.flush()
-        assert not cut_output(path, most_bytes=10**6)
-        assert cut_output(path, most_bytes=10_000, left_bytes=5_000)
-        opened.write(b"and on\n")
-    kept = path.read_bytes()
-    assert kept.startswith(CUT + b"line ")
-    assert kept.endswith(b"line 1999\nand on\n")
-    assert len(kept) < 5_200
-    assert tail(path, 20) == "line 1999\nand on\n"
-    assert tail(tmp_path / "none", 30) == ""
-
-
-# ---- secrets
-
-SECRETS = [
-    ("postgresql://thaw:hunter2@db/thaw", "hunter2"),
-    ("postgresql+psycopg://thaw:p@ss/w:rd@db:5432/thaw", "p@ss/w:rd"),
-    ("https://user:s3cr3t@host/path?x=1", "s3cr3t"),
-    ("HF_TOKEN=abcdefg", "abcdefg"),
-    ('{"password": "open sesame"}', "sesame"),
-    ("MY_SECRET='open sesame'", "sesame"),
-    ("Authorization: Basic dXNlcjpwYXNz==", "dXNlcjpwYXNz"),
-    ('{"Authorization": "token abcdef123"}', "abcdef123"),
-    ("Authorization: Bearer abc.def-ghi_jkl", "abc.def-ghi_jkl"),
-    ("thaw fetch --token=zzzyyyxxx", "zzzyyyxxx"),
-    ("thaw fetch --hub-token zzzyyyxxx", "zzzyyyxxx"),
-    ("https://host/file?X-Amz-Signature=0123abcd&y=1", "0123abcd"),
-    ("token hf_" + "a" * 30, "hf_aaa"),
-    ("cloning with ghp_" + "B" * 36, "ghp_BBB"),
-    ("AKIA" + "Q" * 16, "AKIAQ"),
-    ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "eyJzdWIiOiIxIn0"),
-    ("api_key: 12345678", "12345678"),
-]
-
-
-@pytest.mark.parametrize(("text", "secret"), SECRETS)
-def test_secrets_are_taken_out_of_texts(text: str, secret: str) -> None:
-    assert secret not in redacted(text)
-    assert "***" in redacted(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Thaw is at http://localhost:8501/live?run=3f9a2c1b",
-        "hf:owner/name was fetched from https://huggingface.co/datasets/owner/name",
-        "epoch 3 of 10: val/accuracy 0.91, 12:30:05",
-        "/home/me@work/photos",
-        "sqlite:////home/me/thaw.db",
-        "The tokenizer has 512 tokens; no password is needed.",
-        "a forward pass: 12 ms, basic blocks: 18, compass=3, design: flat",
-    ],
-)
-def test_what_is_no_secret_stays(text: str) -> None:
-    assert redacted(text) == text
-
-
-def test_secrets_go_by_their_names_and_by_what_the_environment_holds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("MY_API_KEY", "blue-elephant")
-    monkeypatch.setenv("PWD", "/home/me/photos")
-    assert redacted("/home/me/photos/a.jpg") == "/home/me/photos/a.jpg"
-    monkeypatch.setenv("THAW_DATABASE_URL", "postgresql://me:tall giraffe@db/thaw")
-    given = {"password": "x", "list": ["a blue-elephant"], "n": 3, "of": {"hub_token": "y"}}
-    assert redacted_value(given) == {
-        "password": "***",
-        "list": ["a ***"],
-        "n": 3,
-        "of": {"hub_token": "***"},
-    }
-    assert redacted("it was tall giraffe") == "it was ***"
-
-
-@pytest.mark.parametrize(
-    "piece",
-    ["://a:", "token=", "eyJaaaaaaaa.", "-----BEGIN PRIVATE KEY-----", "bearer ", "a_", "'"],
-)
-def test_no_text_keeps_redaction_busy(piece: str) -> None:
-    started = time.process_time()
-    redacted(piece * (200_000 // len(piece)))
-    assert time.process_time() - started < 20
-
-
-def test_no_secret_reaches_a_log(started: Path) -> None:
-    start_logs("command")
-    for text, _ in SECRETS:
-        logging.getLogger("some.library").warning(text)
-        try:
-            raise RuntimeError(text)
-        except RuntimeError as error:
-            note("runs", text, logging.ERROR, error=error, text=text, more=[{"a": text}])
-    written = service_log().path.read_text()
-    assert [secret for _, secret in SECRETS if secret in written] == []
-    assert written.count("\n") == 2 * len(SECRETS)
-
-
-# ---- processes that end badly
-
-WORKER = """
-import sys
-from engine.logs import note, start_logs
-start_logs("worker", run="3f9a2c1b")
-note("runs", "worker begins")
-{what}
-"""
-
-
-def end_badly(what: str) -> tuple[int, str, list[LogEntry]]:
-    """Returns exit code, stderr and log of a process that does something."""
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER.format(what=what)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stderr, entries_of(run_log("3f9a2c1b"))
-
-
-@pytest.fixture
-def home(thaw_home: Path) -> Path:
-    thaw_home.mkdir()
-    return thaw_home
-
-
-def test_an_uncaught_exception_is_in_the_log_and_on_stderr(home: Path) -> None:
-    code, said, (_, last) = end_badly("1 / 0")
-    assert code == 1
-    assert "ZeroDivisionError" in said
-    assert last.event == "uncaught exception"
-    assert last.level == "CRITICAL"
-    assert "ZeroDivisionError" in last.fields["traceback"]
-    assert [one.event for one in entries_of(service_log())] == [
-        "worker begins",
-        "uncaught exception",
-    ]
-
-
-def test_an_uncaught_exception_in_a_thread_is_in_the_log(home: Path) -> None:
-    what = "import threading; t = threading.Thread(target=lambda: 1 / 0, name='helper-thread'); "
-    _, _, (_, last) = end_badly(what + "t.start(); t.join()")
-    assert last.fields["thread"] == "helper-thread"
-    assert last.fields["error"] == "ZeroDivisionError"
-
-
-def test_a_crash_leaves_what_the_interpreter_did(home: Path) -> None:
-    code, _, (_, last) = end_badly("import faulthandler; faulthandler._sigsegv()")
-    assert code < 0
-    assert "Segmentation fault" in last.fields["text"]
-    assert "in <module>" in last.fields["traceback"]
-
-
-def test_a_warning_of_a_library_is_in_the_log_and_on_stderr(home: Path) -> None:
-    _, said, (_, last) = end_badly("import warnings; warnings.warn('old ways')")
-    assert "old ways" in said
-    assert (last.event, last.level, last.fields["text"]) == ("warning", "WARNING", "old ways")
-
-
-def test_what_was_told_before_a_kill_is_there(home: Path) -> None:
-    what = "import os, signal; note('training', 'epoch done'); os.kill(os.getpid(), signal.SIGKILL)"
-    code, _, entries = end_badly(what)
-    assert code == -9
-    assert [one.event for one in entries] == ["worker begins", "epoch done"]
-    # What is of no account for the whole is not in the service's log.
-    assert [one.event for one in entries_of(service_log())] == ["worker begins"]
-
-
-def test_a_process_that_floods_its_output_is_bounded(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    printed = home / "worker.log"
-    code = (
-        "import sys, time\nimport engine.logs.output as output\n"
-        "output.MOST_BYTES, output.LEFT_BYTES, output.LOOK_SECONDS = 20_000, 10_000, 0.05\n"
-        "output.cut_output.__defaults__ = (20_000, 10_000)\n"
-        "from engine.logs import start_logs\nstart_logs('helper')\n"
-        "for _ in range(400):\n    print('z' * 500, file=sys.stderr, flush=True)\n"
-        "    time.sleep(0.005)\ntime.sleep(0.5)\n"
-    )
-    with printed.open("ab") as opened:
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=opened)
-    try:
-        wait_for(lambda: process.poll() is not None, 60, "the process to end")
-    finally:
-        process.kill()
-        process.wait()
-    assert 0 < printed.stat().st_size <= 30_000
-    assert printed.read_bytes().startswith(CUT)

@@ -12,8 +12,8 @@ from engine.runs.queue import tend
 from engine.runs.store import Run, Store
 from engine.runs.tables import runs
 from engine.runs.trash import KEPT_SECONDS
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, refusal, thaw
 
 
 @pytest.fixture

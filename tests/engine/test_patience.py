@@ -23,8 +23,8 @@ from engine.runs.store import Run, Store
 from engine.runs.tables import SCHEMA_VERSION
 from engine.runs.writer import EventWriter
 from tests.databases import execute
+from tests.engine.commands import refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import refusal, thaw
 from tests.engine.test_queue import FOREVER, supervisors, wait_for_epochs, wait_until
 from tests.engine.waiting import wait_for
 from tests.postgres import Server, postgres_programs

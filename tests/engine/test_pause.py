@@ -24,8 +24,8 @@ from engine.training.reporter import StopTrainingError
 from engine.training.session import Outcome, Session
 from engine.training.state import state_files
 from tests.conftest import Recorder
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, refusal, thaw
 from tests.engine.test_resume import ended, same, told, weights
 from tests.engine.test_resume_within import EVERYTHING, STEPS, spec_of, told_of_steps
 from tests.engine.waiting import wait_for

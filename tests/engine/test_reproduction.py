@@ -13,8 +13,8 @@ from engine.insight.compare import RunReport, report
 from engine.insight.reproduction import comparison_commands, reproduction, script
 from engine.runs.store import Store
 from engine.spec import Act, RunSpec
+from tests.engine.commands import document, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, thaw
 from tests.pretend import act_event
 
 NAME = 'it\'s $(touch evil) `touch evil` "quoted"\nEND_OF_SPEC'

@@ -18,8 +18,8 @@ from engine.runs.replay import replay_spec, unapplied_acts
 from engine.runs.store import Run, Store
 from engine.spec import Act, RunSpec
 from engine.training.state import state_files
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, refusal, thaw
 from tests.engine.test_resume import same
 from tests.engine.waiting import wait_for
 from tests.sweeps import sweep

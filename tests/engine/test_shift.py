@@ -42,7 +42,7 @@ from engine.insight.shifted import judge_runs
 from engine.runs.store import Run, Store
 from engine.training.reporter import StopTrainingError
 from tests.conftest import CLIPART, TINY_CLASSES, Recorder
-from tests.engine.test_cli import document, refusal, thaw
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.trained_runs import trained_runs
 from tests.engine.waiting import wait_for
 

@@ -10,8 +10,8 @@ from engine.insight.compare import report
 from engine.insight.survey import markdown, survey, survey_specs
 from engine.runs.store import Store
 from engine.strategies import STRATEGIES
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, refusal, thaw
 
 TINY = ["--image-size", "64", "--epochs", "1", "--set", "training.batch_size=8"]
 

@@ -27,6 +27,7 @@ from engine.training.checkpoint import load_checkpoint
 from engine.training.curves import read_curve
 from engine.training.elsewhere import FROM_ELSEWHERE
 from engine.training.state import state_files
+from tests.engine.commands import document, refusal, thaw
 from tests.engine.moved import (
     HOST,
     SETTINGS,
@@ -38,7 +39,6 @@ from tests.engine.moved import (
     train_all,
 )
 from tests.engine.specs import tiny_spec
-from tests.engine.test_cli import document, refusal, thaw
 
 
 @pytest.fixture(scope="module")
