@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
 
 CHROMIUM_FLAGS = [
@@ -127,6 +127,19 @@ class Dashboard:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         return self._process.wait(timeout=30)
+
+
+# Other pages, such as a report's, have no script that could go on.
+STILL = """() => {
+    const app = document.querySelector("[data-testid=stApp]");
+    return !app || app.getAttribute("data-test-script-state") === "notRunning";
+}"""
+
+
+def click(locator: Locator) -> None:
+    """Clicks once the page stands still: what is drawn anew under the pointer swallows a click."""
+    locator.page.wait_for_function(STILL)
+    locator.click()
 
 
 def open_page(

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from engine.data.report import inspect_folder
 from tests.engine.pictures import distinct_pictures
-from tests.serving import Dashboard
+from tests.serving import Dashboard, click
 
 
 @pytest.fixture
@@ -21,15 +21,15 @@ def pets(tmp_path: Path) -> Path:
 
 def add(page: Page, path: Path) -> None:
     """Drops a file or a whole folder on the page, and adds what is in it."""
-    page.get_by_text("Add images from this computer").click()
+    click(page.get_by_text("Add images from this computer"))
     kind = ":not([webkitdirectory])"
     if path.is_dir():
-        page.get_by_text("A whole folder", exact=True).click()
+        click(page.get_by_text("A whole folder", exact=True))
         kind = "[webkitdirectory]"
     # For a moment the place for files is there beside that for folders.
     page.locator(f"input[type=file]{kind}").set_input_files(str(path))
     page.get_by_text("cats (12), dogs (12)").wait_for()
-    page.get_by_role("button", name="Add 24 pictures").first.click()
+    click(page.get_by_role("button", name="Add 24 pictures").first)
     page.get_by_text("24 pictures added to pets").first.wait_for()
 
 
@@ -46,11 +46,11 @@ def test_what_is_sent_is_what_lies_on_the_disk(
     page.get_by_text("the same picture is in two classes").wait_for()
     newest = max((dashboard.home / "datasets").glob("pets*"), key=lambda one: one.stat().st_mtime)
     assert inspect_folder(newest).fingerprint == inspect_folder(pets).fingerprint
-    page.get_by_text("the same picture is in two classes").click()
-    page.get_by_role("button", name="All are 'cats'").click()
+    click(page.get_by_text("the same picture is in two classes"))
+    click(page.get_by_role("button", name="All are 'cats'"))
     page.get_by_text("1 correction of yours applies").wait_for()
     expect(page.get_by_text("the same picture is in two classes")).to_have_count(0)
-    page.get_by_role("button", name="Undo the last").click()
+    click(page.get_by_role("button", name="Undo the last"))
     page.get_by_text("the same picture is in two classes").wait_for()
 
 

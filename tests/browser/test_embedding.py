@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, finish
 from tests.dashboard.made_embedding import lay_out, pictures
-from tests.serving import Dashboard, open_page
+from tests.serving import Dashboard, click, open_page
 
 NUM = 24
 SELECTED = """() => [...document.querySelectorAll(".thaw-map-plot")].map(
@@ -97,7 +97,7 @@ def test_what_is_selected_on_one_map_is_selected_on_all(
     page.wait_for_function(
         """() => document.querySelectorAll(".thaw-map-plot")[0].layout.selections.length === 0"""
     )
-    page.get_by_role("button", name="Select none").click()
+    click(page.get_by_role("button", name="Select none"))
     expect(page.get_by_text("selected;")).to_have_count(0, timeout=20_000)
     assert page.evaluate(SELECTED) == [0, 0, 0]
     assert broken == []
@@ -115,7 +115,7 @@ def test_the_box_does_the_same_on_a_phone(
     assert tops[0][0] < tops[1][0] < tops[2][0]
     assert all(right <= 390 for _, right in tops)
     box = page.get_by_role("combobox", name="Select")
-    box.click()
+    click(box)
     box.fill("birds")
     page.keyboard.press("Enter")
     page.wait_for_function(f"() => ({SELECTED})().every((num) => num === 8)", timeout=20_000)

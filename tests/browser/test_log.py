@@ -11,7 +11,7 @@ from engine.logs.lines import LogEntry
 from engine.logs.places import run_log, run_output
 from engine.runs.store import Store
 from tests.dashboard.made import add_run, finish, start
-from tests.serving import Dashboard, open_page, wait_for_status
+from tests.serving import Dashboard, click, open_page, wait_for_status
 
 ODD = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
@@ -39,7 +39,7 @@ def test_a_log_is_opened_and_read(
     title = page.title()
     # Until then what is above it still grows, and moves it away from under the pointer.
     wait_for_status(page, "finished")
-    page.locator("summary", has_text="Log").click()
+    click(page.locator("summary", has_text="Log"))
     rows = page.locator(".thaw-log > div")
     expect(rows).to_have_count(500, timeout=60_000)
     # The newest is at the bottom, and in sight within its frame.
@@ -54,9 +54,9 @@ def test_a_log_is_opened_and_read(
     )
     folded = rows.last.locator("pre")
     expect(folded).to_be_hidden()
-    rows.last.locator("summary").click()
+    click(rows.last.locator("summary"))
     expect(folded).to_contain_text(ODD)
-    page.get_by_role("button", name="Earlier lines").click()
+    click(page.get_by_role("button", name="Earlier lines"))
     expect(rows).to_have_count(600, timeout=30_000)
     expect(page.get_by_role("button", name="Download the log")).to_be_visible()
     assert page.locator(".thaw-log img, .thaw-log script").count() == 0

@@ -6,11 +6,11 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from engine.runs.store import Store
-from tests.serving import Dashboard, drawn_points, wait_for_status
+from tests.serving import Dashboard, click, drawn_points, wait_for_status
 
 
 def choose_folder(page: Page, folder: Path) -> None:
-    page.get_by_role("radio", name="Folder or table").click()
+    click(page.get_by_role("radio", name="Folder or table"))
     box = page.get_by_role("textbox", name="Folder or table").first
     box.fill(str(folder))
     box.press("Enter")
@@ -27,7 +27,7 @@ def test_a_pair_from_folder_to_comparison(page: Page, dashboard: Dashboard, phot
     choose_folder(page, photos)
     set_slider_to_least(page, "Image size")
     expect(page.get_by_text("2,562 of 3,373,570 parameters will learn")).to_be_visible()
-    page.get_by_role("button", name="Train both").click()
+    click(page.get_by_role("button", name="Train both"))
     page.wait_for_url(re.compile(r"/live\?run=\w{16}&run=\w{16}"), timeout=20_000)
     wait_for_status(page, "finished", count=2)
 
@@ -49,7 +49,7 @@ def test_a_pair_from_folder_to_comparison(page: Page, dashboard: Dashboard, phot
     assert f"lr: {full.name} · {full.id[:4]}, backbone" in points
     assert f"lr: {frozen.name} · {frozen.id[:4]}, backbone" not in points
 
-    page.get_by_role("button", name="Compare these").click()
+    click(page.get_by_role("button", name="Compare these"))
     page.wait_for_url(re.compile(r"/compare\?run="), timeout=20_000)
     expect(page.get_by_text("2 of 73 settings differ")).to_be_visible(timeout=20_000)
     expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(4, timeout=20_000)
@@ -77,7 +77,7 @@ def test_keyboard_alone_starts_a_run(page: Page, photos: Path) -> None:
 
 
 def test_bad_folders_are_told_in_a_sentence(page: Page, tmp_path: Path) -> None:
-    page.get_by_role("radio", name="Folder or table").click()
+    click(page.get_by_role("radio", name="Folder or table"))
     box = page.get_by_role("textbox", name="Folder or table").first
     (tmp_path / "only-one" / "cats").mkdir(parents=True)
     for folder, sentence in {
@@ -96,20 +96,20 @@ def test_from_the_catalogue_to_a_run_from_random_weights(
 ) -> None:
     """A recipe fills the controls, another backbone is chosen, and the charts say `random`."""
     choose_folder(page, photos)
-    page.get_by_text("Start from a recipe").click()
-    page.get_by_role("button", name="Feature extraction: MobileNetV2").click()
+    click(page.get_by_text("Start from a recipe"))
+    click(page.get_by_role("button", name="Feature extraction: MobileNetV2"))
     expect(page.get_by_text("2.2 M parameters in")).to_be_visible()
     expect(page.get_by_role("button", name="Train frozen")).to_be_visible()
     box = page.get_by_role("combobox", name="Backbone")
-    box.click()
+    click(box)
     box.fill("squeezenet1_1")
-    page.get_by_role("option", name=re.compile("squeezenet1_1")).first.click()
+    click(page.get_by_role("option", name=re.compile("squeezenet1_1")).first)
     expect(page.get_by_text("0.7 M parameters in")).to_be_visible()
-    page.get_by_role("radio", name="Random").click()
+    click(page.get_by_role("radio", name="Random"))
     expect(page.get_by_text("Nothing was learnt before")).to_be_visible()
     set_slider_to_least(page, "Image size")
     set_slider_to_least(page, "Epochs")
-    page.get_by_role("button", name="Train frozen").click()
+    click(page.get_by_role("button", name="Train frozen"))
     page.wait_for_url(re.compile(r"/live\?run="), timeout=20_000)
     wait_for_status(page, "finished")
     [run] = [one for one in Store().all_runs() if one.spec.model.weights == "random"]

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from dashboard.report.build import make_report, write_report
 from engine.runs.store import Run, Store
 from tests.dashboard.made import add_pair, finish
-from tests.serving import Dashboard, open_page
+from tests.serving import Dashboard, click, open_page
 
 DRAWN = """() => [...document.querySelectorAll(".plot")].every(
     (plot) => plot.dataset.drawn && plot.querySelector(".main-svg"))"""
@@ -94,7 +94,7 @@ def test_charts_and_tables_of_compare_are_downloaded_whole(
     stem = f"accuracy-against-epochs-frozen-{runs[0].id[:4]}-full-{runs[1].id[:4]}"
     assert (png.name, svg.name) == (f"{stem}.png", f"{stem}.svg")
     with page.expect_download() as got:
-        page.get_by_role("button", name="Numbers as CSV").first.click()
+        click(page.get_by_role("button", name="Numbers as CSV").first)
     text = Path(got.value.path()).read_text()
     assert [line.split(",")[0] for line in text.splitlines()[1:]] == [run.id for run in runs]
     page.context.close()

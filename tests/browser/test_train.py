@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from engine.strategies import STRATEGIES
-from tests.serving import Dashboard, open_page
+from tests.serving import Dashboard, click, open_page
 
 # A slider's input is hidden in one pixel below its thumb, however far it would reach.
 WIDEST = """() => Math.max(...[...document.querySelectorAll("[data-testid=stMainBlockContainer] *")]
@@ -15,7 +15,7 @@ WIDEST = """() => Math.max(...[...document.querySelectorAll("[data-testid=stMain
 
 def test_the_picture_follows_the_slider(page: Page) -> None:
     for name in ("Frozen", "Full", "Partial"):
-        page.get_by_role("button", name=name, exact=True).click()
+        click(page.get_by_role("button", name=name, exact=True))
     expect(page.get_by_role("button", name="Train partial")).to_be_visible()
     cold = page.locator(".thaw-stages .thaw-cold")
     expect(cold).to_have_count(7)
@@ -59,9 +59,9 @@ def test_all_strategies_at_once_fit_the_screen(
     page = open_page(browser, dashboard.url, width)
     for strategy in STRATEGIES.values():
         if strategy.name not in ("frozen", "full"):
-            page.get_by_role("button", name=strategy.label, exact=True).click()
-    page.get_by_text("Optimiser and learning rate over the run").click()
-    page.get_by_text("Regularisation", exact=True).click()
+            click(page.get_by_role("button", name=strategy.label, exact=True))
+    click(page.get_by_text("Optimiser and learning rate over the run"))
+    click(page.get_by_text("Regularisation", exact=True))
     expect(page.locator(".thaw-stages")).to_have_count(len(STRATEGIES), timeout=20_000)
     expect(page.get_by_role("button", name=f"Train all {len(STRATEGIES)}")).to_be_in_viewport()
     page.wait_for_function(f"(width) => ({WIDEST})() <= width + 1", arg=width)

@@ -10,7 +10,7 @@ from playwright.sync_api import TimeoutError as TookTooLong
 from engine.home import run_folder
 from engine.runs.store import Store
 from tests.engine.hostile.run_files import small_run
-from tests.serving import Dashboard, open_page
+from tests.serving import Dashboard, click, open_page
 
 
 def tick_first_row(page: Page) -> None:
@@ -35,9 +35,9 @@ def test_a_run_that_was_downloaded_comes_in_again(
     run = small_run(store)
     page = open_page(browser, f"{dashboard.url}/runs")
     tick_first_row(page)
-    page.get_by_test_id("stPopoverButton").click()
+    click(page.get_by_test_id("stPopoverButton"))
     with page.expect_download() as download:
-        page.locator("[data-testid=stLinkButton] a").click()
+        click(page.locator("[data-testid=stLinkButton] a"))
     assert download.value.suggested_filename == f"frozen-photos-{run.id}.thaw"
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
@@ -47,7 +47,7 @@ def test_a_run_that_was_downloaded_comes_in_again(
     store.forget(run.id)
     shutil.rmtree(run_folder(run.id))
     page = open_page(browser, f"{dashboard.url}/runs")
-    page.get_by_text("Import", exact=True).first.click()
+    click(page.get_by_text("Import", exact=True).first)
     page.locator("input[type=file]").set_input_files(str(file))
     page.get_by_text(f"({run.id}) came in.").wait_for()
     page.locator("input[type=file]").set_input_files(

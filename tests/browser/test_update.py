@@ -12,7 +12,7 @@ from engine.runs.writer import EventWriter
 from tests.dashboard.made_updates import add_update, epoch_event, tell_update
 from tests.dashboard.updating import add_model
 from tests.pretend import pretend_run
-from tests.serving import Dashboard, open_page, wait_for_status
+from tests.serving import Dashboard, click, open_page, wait_for_status
 
 BEGINS: dict[str, Value] = {
     "task": "update",
@@ -82,7 +82,7 @@ def test_forgetting_is_seen_as_it_happens(browser: Browser, dashboard: Dashboard
     writer.close()
     page.reload()
     assert drawn(page, 2) == lines
-    page.get_by_role("button", name="new images", exact=True).click()
+    click(page.get_by_role("button", name="new images", exact=True))
     page.wait_for_function(
         """() => document.querySelector('.thaw-plot[data-chart="update"]').data
             .filter((trace) => trace.visible === false).length === 1"""
