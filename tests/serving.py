@@ -136,10 +136,30 @@ STILL = """() => {
 }"""
 
 
+LISTEN = """() => {
+    window.thawClicked = [];
+    document.addEventListener("click", (it) => window.thawClicked.push(it.target), {
+        capture: true, once: true,
+    });
+}"""
+REACHED = "(it) => !window.thawClicked || window.thawClicked.some((one) => it.contains(one))"
+
+
 def click(locator: Locator) -> None:
-    """Clicks once the page stands still: what is drawn anew under the pointer swallows a click."""
-    locator.page.wait_for_function(STILL)
-    locator.click()
+    """Clicks once the page stands still, and again where the click went by what it was meant for.
+
+    What moves between the button's going down and its coming up swallows a click.
+    """
+    page = locator.page
+    for _ in range(5):
+        page.wait_for_function(STILL)
+        page.evaluate(LISTEN)
+        before = locator.element_handle()
+        locator.click()
+        # It may have been drawn anew before the click or because of it.
+        if any(one.evaluate(REACHED) for one in (before, *locator.element_handles())):
+            return
+    raise AssertionError(f"{locator} moves on and on")
 
 
 def open_page(
