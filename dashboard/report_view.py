@@ -38,7 +38,6 @@ def report_view(page: str, reports: Sequence[RunReport]) -> None:
         "at most 8 MB (4.8 of which draw the charts), or Markdown with their numbers as tables. "
         f"In it:\n{WHAT_IS_IN_IT}"
     )
-    _going_on(reports)
     with_pictures = st.toggle(
         "Small pictures in it",
         True,
@@ -61,16 +60,6 @@ def report_view(page: str, reports: Sequence[RunReport]) -> None:
         st.rerun()
     st.caption("The same on the command line:")
     st.code(f"thaw report {' '.join(one.run.id for one in reports)}", language="sh")
-
-
-def _going_on(reports: Sequence[RunReport]) -> None:
-    active = sum(one.run.is_active for one in reports)
-    if active:
-        st.info(
-            f"{active} of these runs {'has' if active == 1 else 'have'} not ended; a report says "
-            "how far they are now.",
-            icon=":material/timer:",
-        )
 
 
 def _key(reports: Sequence[RunReport]) -> Key:

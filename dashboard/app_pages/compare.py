@@ -11,7 +11,7 @@ from dashboard.classes_view import classes_view
 from dashboard.cost_section import cost_section
 from dashboard.curves_section import curves_section
 from dashboard.embedding_section import embedding_section
-from dashboard.going_on import going_on_section
+from dashboard.going_on_section import going_on_section
 from dashboard.images_section import images_section
 from dashboard.layers_section import layers_section
 from dashboard.learning_section import learning_section

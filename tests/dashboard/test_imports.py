@@ -39,6 +39,7 @@ DRAWS = (
     "classes_section.py",
     "classes_view.py",
     "gallery.py",
+    "going_on_section.py",
     "pair_choice.py",
     "saliency_section.py",
     "scores_section.py",

@@ -62,7 +62,7 @@ def test_a_report_is_made_anew_once_a_run_has_changed(store: Store) -> None:
 def test_runs_that_go_on_are_told_of(store: Store) -> None:
     going_on = start(store, add_run(store))
     page = open_page("compare", [going_on.id], view="Report")
-    assert "1 of these runs has not ended" in text_of(page)
+    assert "This run goes on: what is shown is what there was so far" in text_of(page)
     assert len(downloads(make(page))) == 2
 
 
