@@ -125,7 +125,7 @@ def test_runs_that_cannot_be_shown_are_named(store: Store, pair: tuple[Run, Run]
     assert "Lay the images out" in buttons(page)
     page = opened(waiting)
     assert "choose one that has finished" in written(page)
-    assert buttons(page) == []
+    assert "Lay the images out" not in buttons(page)
 
 
 # ---- once it is there
