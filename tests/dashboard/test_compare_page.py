@@ -1,4 +1,4 @@
-"""Compare: who is ahead, on how many pictures, in which colours, and what was set differently."""
+"""Compare: who is ahead, on how many pictures, and how that is drawn."""
 
 import json
 from pathlib import Path

@@ -13,9 +13,6 @@ from tests.pretend import act_event
 pytestmark = pytest.mark.usefixtures("small_sample")
 
 
-# ---- what was steered
-
-
 def steer(store: Store, one: Run) -> None:
     for epoch, step, act in (
         (2, 7, Act(kind="freeze", target="block3")),

@@ -1,4 +1,4 @@
-"""The event stream: complete, in order, nothing twice, whoever comes, goes or dawdles."""
+"""The event stream: complete, in order, nothing twice, and what an address asks for."""
 
 import asyncio
 import json

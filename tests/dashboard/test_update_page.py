@@ -1,4 +1,4 @@
-"""The Update page: a model, new images whose names are settled, methods and seeds, and the list."""
+"""The Update page: which model is updated, and the list of its updates."""
 
 import shutil
 from pathlib import Path

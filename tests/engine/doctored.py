@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import pytest
 
 from engine.runs.store import Run, Store
 from engine.spec import RunSpec
-
-THAW = str(Path(sys.executable).parent / "thaw")
+from tests.engine.commands import THAW
 
 
 def doctor(*arguments: str, **environment: str) -> Any:

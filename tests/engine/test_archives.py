@@ -1,4 +1,4 @@
-"""Archives from strangers: their pictures are taken in, and nothing else ever happens."""
+"""Archives from strangers: their pictures are taken in, and what is none is left out and told."""
 
 import io
 import re

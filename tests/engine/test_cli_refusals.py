@@ -8,8 +8,6 @@ import pytest
 from tests.engine.commands import document, refusal, thaw
 from tests.engine.pictures import distinct_pictures
 
-# ---- bad input
-
 
 def test_no_such_folder(tmp_path: Path) -> None:
     said = refusal(thaw("train", "--data", str(tmp_path / "missing")))

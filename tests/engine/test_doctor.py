@@ -1,4 +1,4 @@
-"""The doctor: each fault is really made and found, and where there is none nothing is found."""
+"""The doctor as a whole, and on Python, libraries, the machine and THAW_HOME."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Data sets by name: torchvision's own code on its own layout, and what is said when it fails."""
+"""Data sets by name: torchvision's own code on its own layout, all or nothing."""
 
 import errno
 import hashlib

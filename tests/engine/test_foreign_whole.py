@@ -22,9 +22,6 @@ from tests.engine.hostile.run_files import (
 __all__ = ["members", "sound", "store"]
 
 
-# ---- all or nothing
-
-
 def test_no_room_is_said_before_anything_is_written(
     sound: Path, store: Store, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

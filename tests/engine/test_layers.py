@@ -1,4 +1,4 @@
-"""How far stages move and how much else they see: on made models, and in runs of every kind."""
+"""How far stages move and how much else they see, on made models."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Logs: whole lines whoever writes, bounded files, no secrets, and what is read from their end."""
+"""Logs: whole lines whoever writes, bounded files, and what is read from their end."""
 
 import json
 import logging

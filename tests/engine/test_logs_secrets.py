@@ -14,8 +14,6 @@ from tests.engine.logged import started
 __all__ = ["started"]
 
 
-# ---- secrets
-
 SECRETS = [
     ("postgresql://thaw:hunter2@db/thaw", "hunter2"),
     ("postgresql+psycopg://thaw:p@ss/w:rd@db:5432/thaw", "p@ss/w:rd"),

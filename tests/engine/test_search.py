@@ -1,4 +1,4 @@
-"""A search: trials chosen, queued as runs, followed, pruned, stopped, and gone on with."""
+"""A search: trials chosen, queued as runs, followed, pruned, stopped and gone on with."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Training: frozen means frozen, pairs are fair, runs repeat, the best epoch is what is kept."""
+"""Training: frozen means frozen, pairs are fair, runs repeat, and what a run tells."""
 
 import json
 from collections.abc import Iterator
